@@ -1,0 +1,60 @@
+"""What a look at the metrics came to: three values, a named reason, and the sentence people read."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Verdict(StrEnum):
+    """Pass and Fail need evidence; everything else is Inconclusive and moves nothing by itself."""
+
+    PASS = "Pass"  # noqa: S105 - a verdict, not a password
+    FAIL = "Fail"
+    INCONCLUSIVE = "Inconclusive"
+
+
+class Ground(StrEnum):
+    """Why a verdict is what it is; the word stands in record, log, Event and metric."""
+
+    SAFE = "Safe"
+    OVER_LIMIT = "OverLimit"
+    WORSE = "Worse"
+    UNDECIDED = "Undecided"
+    TOO_FEW_REQUESTS = "TooFewRequests"
+    SHARED_INCIDENT = "SharedIncident"
+    NO_DATA = "NoData"
+    STALE = "Stale"
+    PROVIDER_DOWN = "ProviderDown"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The result of one check.
+
+    Attributes:
+        check: the check's name in the policy.
+        message: one sentence with counts, e.g. "6 of 83 requests failed (7.2 %), limit 1 %".
+        decides: False for `mode: observe`: reported, never part of the verdict.
+    """
+
+    check: str
+    verdict: Verdict
+    ground: Ground
+    message: str
+    decides: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """All checks of one target at one look.
+
+    Attributes:
+        requests: the canary's completed requests counted on this step so far.
+        message: the deciding finding's sentence.
+        findings: one per check, in the policy's order.
+    """
+
+    verdict: Verdict
+    ground: Ground
+    message: str
+    requests: int
+    findings: tuple[Finding, ...] = ()
