@@ -1,16 +1,16 @@
 """What can go wrong outside of us, in one tree.
 
     CrossfadeError
-    ├── TransientError        time-outs, 429, 5xx, connection faults: try again later; `retry_after` seconds
+    ├── TransientError        time-outs, 429, 5xx, connection faults: try again later
     │   └── ConflictError     409: somebody wrote first; read again
     ├── PermanentError        trying again cannot help
     │   ├── NotFoundError     404 of a thing that was asked for by name
     │   ├── ForbiddenError    401, 403: names the missing right
-    │   ├── InvalidError      422: a failed `test`, a malformed patch, a refused field; `causes` where given
+    │   ├── InvalidError      422: a failed `test`, a malformed patch, a refused field
     │   └── GoneError         410: the resourceVersion is too old; list again
     └── LostLeadershipError   another writer owns the record: stop acting now
 
-A user's mistake in the policy is `config.errors.PolicyError`. Missing data is a value, not an error.
+A user's mistake in the policy is `config.errors.PolicyError`. Missing data is a value, no error.
 Adapters translate third-party exceptions into these, chained; nothing else leaves an adapter.
 """
 

@@ -93,8 +93,8 @@ class Resource(NamedTuple):
 class Cluster(Protocol):
     """The Kubernetes API with raw objects. Every call has a time-out and is sent exactly once.
 
-    All methods raise `daemon.errors` only: NotFoundError, ForbiddenError, InvalidError, ConflictError,
-    GoneError, TransientError.
+    All methods raise `daemon.errors` only: NotFoundError, ForbiddenError, InvalidError,
+    ConflictError, GoneError, TransientError.
     """
 
     async def get(self, resource: Resource, namespace: str, name: str) -> Obj:

@@ -2,8 +2,8 @@
 
     Observation --decide()--> Decision(record, split, effects, work)
 
-Everything here is frozen and plain. Times are aware datetimes of the API server's clock. Weights are
-whole percent on the canary; the rest is stable's.
+Everything here is frozen and plain. Times are aware datetimes of the API server's clock. Weights
+are whole percent on the canary; the rest is stable's.
 """
 
 from dataclasses import dataclass, field
@@ -86,7 +86,7 @@ class GuideKind(StrEnum):
     PRIVATE = "private"
     """the private header -> the canary; stands in where Smoke is switched off"""
     WITNESS = "witness"
-    """the private header -> the owned route's destination; proves a split where no header route belongs"""
+    """the private header -> the owned route's destination; proves a split without a header route"""
 
 
 PROBE_HEADER = "crossfade-probe"
@@ -94,7 +94,7 @@ PROBE_HEADER = "crossfade-probe"
 ROLLOUT_HEADER = "x-crossfade-rollout"
 DECISION_HEADER = "x-crossfade-decision"
 VERSION_HEADER = "x-crossfade-version"
-"""Response headers that our route adds: rollout id, decision number, version label of the serving pod."""
+"""Response headers that our route adds: rollout id, decision number, the serving pod's version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ class Guide:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """What the route shall be: the owned route's destinations, and our own route above it (or none)."""
+    """What the route shall be: the owned route's destinations, our own route above it (or none)."""
 
     owned: Pinned | Weighted
     guide: Guide | None
@@ -125,8 +125,8 @@ class RouteSeen:
         problems: preflight sentences that forbid starting (refusals), e.g. a missing subset key.
         warnings: preflight sentences that are told and do not forbid.
         gateway_says: what the gateway's status says, for quoting; empty if it says nothing bad.
-        fallback_to: where an empty subset of the Upstream leads: "any", "none", or a version label.
-        editor: "kubectl-edit at 2026-…", the last foreign manager of the spec, for the drift message.
+        fallback_to: where an empty subset of the Upstream leads: "any", "none", or a version.
+        editor: "kubectl-edit at 2026-…", the last foreign manager of the spec, to quote on drift.
     """
 
     uid: str
@@ -248,6 +248,7 @@ class Version:
         settled: observedGeneration has reached generation.
         replicas: spec.replicas (1 where absent).
         ready: ready pods of the current revision.
+        serving: ready pods of this version, of any revision (more than `ready` while it rolls).
         progress_deadline: seconds, spec.progressDeadlineSeconds (600 where absent).
         request: text of the request annotation, or None.
     """
@@ -260,6 +261,7 @@ class Version:
     settled: bool
     replicas: int
     ready: int
+    serving: int
     created: datetime
     progress_deadline: int = 600
     request: str | None = None
@@ -307,14 +309,13 @@ class SmokeResult:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A judgement, with what it belongs to. `data_since`: since when data is missing, or None."""
+    """A judgement, with what it belongs to."""
 
     rollout: str
     decision: int
     revision: str
     judgement: Judgement
     at: datetime
-    data_missing_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,10 +373,12 @@ class Observation:
 
     Attributes:
         record: parsed record; None where there is no annotation.
-        saved: the copy of the last record from the evidence, or None; read where the record is gone.
+        saved: the last record's copy from the evidence, or None; read where the record is gone.
         policy_hash: sha256 of the resolved policy entry in force for this rollout.
         policy_lost: a rollout runs, its stored policy is lost, and the file's differs.
         new_id: a fresh rollout id, should one be needed.
+        holding: what this process has been held by, and since when, without having written it.
+        done: uids of Deployments whose retirement this process has seen done.
     """
 
     key: TargetKey
@@ -391,6 +394,8 @@ class Observation:
     saved: Record | None = None
     fresh: Fresh = Fresh.CACHED
     policy_lost: bool = False
+    holding: Held | None = None
+    done: frozenset[str] = frozenset()
 
 
 # ---------------------------------------------------------------- what is decided
@@ -427,7 +432,7 @@ Effect = ScaleToZero | Delete
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something to tell people: becomes an Event (on route and Deployment) and a log line, on change."""
+    """Something to tell people: an Event (on route and Deployment) and a log line, on change."""
 
     reason: Reason
     message: str
@@ -449,8 +454,11 @@ class Work:
     revision: str
     weight: int
     stable: str
+    stable_revision: str
     canary: str | None
     step: int
+    phase: Phase
+    guide: GuideKind | None
     prove: bool = False
     smoke: bool = False
     read: bool = False

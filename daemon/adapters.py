@@ -1,0 +1,123 @@
+"""From a piece of work to the adapters that do it: probe, smoke test, metrics provider.
+
+Where requests go is derived from policy and route at the moment of the work, never remembered.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from analysis.errors import RefusedError
+from analysis.providers.base import Provider
+from analysis.providers.pods import PodsProvider
+from config.schema import Rollout
+from daemon.core.model import Proof, SmokeResult, Work
+from daemon.errors import CrossfadeError, TransientError
+from daemon.gateway import GatewayAddress, list_proxies, service_of
+from daemon.ports import Clock, Cluster, Http, HttpRequest, Obj
+from daemon.probe import ProofJob, Prover
+from daemon.routers.base import Router
+from daemon.smoke.run import SmokeJob, run_smoke
+
+MAX_PAGE_BYTES = 1024 * 1024
+"""A metrics page of one pod; a longer one is refused, not cut."""
+LONGEST_FETCH = 5.0
+"""Seconds for one page, or 80 % of the interval if that is shorter."""
+UNDERIVABLE_RETRY_SECONDS = 5.0
+"""A gateway address that cannot be derived is told, and looked for again: the route may change."""
+
+
+class Adapters:
+    """The outside side of the work beside reconcile."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        http: Http,
+        clock: Clock,
+        *,
+        router: Router,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._cluster = cluster
+        self._http = http
+        self._clock = clock
+        self._router = router
+        self._now = now
+        self._prover = Prover(clock, http, cluster, now)
+
+    async def prove(
+        self, work: Work, rollout: Rollout, obj: Obj, report: Callable[[Proof], None]
+    ) -> Proof:
+        """Prove a decision; where the gateway's address is unknown, say so and keep waiting."""
+        assert work.guide is not None
+        address = self._router.gateway(rollout, obj)
+        began = self._now()
+        while isinstance(address, str):
+            report(Proof(work.rollout, work.decision, None, began, address))
+            await self._clock.sleep(UNDERIVABLE_RETRY_SECONDS)
+            address = self._router.gateway(rollout, obj)
+        job = ProofJob(
+            rollout=work.rollout,
+            decision=work.decision,
+            kind=work.guide,
+            address=address,
+            canary_header=rollout.canary_header,
+            ca_file=rollout.gateway.ca_file,
+        )
+        return await self._prover.prove(job, report)
+
+    async def smoke(self, work: Work, rollout: Rollout, obj: Obj) -> SmokeResult:
+        """Run the smoke test of a decision that is proved."""
+        assert rollout.smoke is not None
+        assert work.canary is not None
+        address = self._router.gateway(rollout, obj)
+        if isinstance(address, str):
+            return SmokeResult(
+                work.rollout, work.decision, work.revision, False, address, self._now()
+            )
+        job = SmokeJob(
+            rollout=work.rollout,
+            decision=work.decision,
+            revision=work.revision,
+            namespace=rollout.namespace,
+            target=rollout.name,
+            stable=work.stable,
+            canary=work.canary,
+            smoke=rollout.smoke,
+            address=address,
+            canary_header=rollout.canary_header,
+            ca_file=rollout.gateway.ca_file,
+            at=await self._one_proxy(address),
+        )
+        return await run_smoke(job, self._http, self._clock, self._now)
+
+    async def _one_proxy(self, address: GatewayAddress) -> str | None:
+        """Choose a proxy to go through: the Service's name need not resolve where we run."""
+        service = service_of(address.url)
+        if service is None:
+            return None
+        try:
+            proxies = await list_proxies(self._cluster, service)
+        except CrossfadeError:
+            return None
+        return next(iter(proxies), None)
+
+    def provider(self, rollout: Rollout) -> Provider:
+        """Build the metrics provider that the policy names."""
+        interval = rollout.analysis.interval.total_seconds()
+        timeout = min(LONGEST_FETCH, 0.8 * interval)
+        if rollout.metrics.prometheus is not None:
+            from daemon.prometheus import prometheus_provider
+
+            return prometheus_provider(rollout.metrics.prometheus, self._clock, timeout)
+        return PodsProvider(self._fetch, self._clock.monotonic, timeout=timeout)
+
+    async def _fetch(self, url: str, seconds: float) -> bytes:
+        request = HttpRequest(url=url, timeout=seconds, max_body=MAX_PAGE_BYTES)
+        try:
+            answer = await self._http.send(request)
+        except TransientError as problem:
+            raise RefusedError(str(problem)) from problem
+        if answer.status != 200:
+            raise RefusedError(f"answered {answer.status}")
+        return answer.body

@@ -1,0 +1,225 @@
+"""Questions to an observation: plain look-ups that gates and phases share. They decide nothing."""
+
+import math
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from config.schema import Rollout
+from daemon.core.model import (
+    Guide,
+    GuideKind,
+    Judged,
+    Observation,
+    Open,
+    Owned,
+    Phase,
+    Pinned,
+    Proof,
+    Record,
+    Request,
+    SmokeResult,
+    Split,
+    Unclear,
+    Verb,
+    Version,
+    Weighted,
+)
+from daemon.core.reasons import Reason
+from daemon.core.requests import newest_first
+
+ACTIVE = frozenset(Phase) - {Phase.IDLE, Phase.ROLLED_BACK}
+"""Phases in which a rollout runs."""
+WITH_GUIDE_TO_CANARY = (Phase.SMOKE, Phase.SHIFTING, Phase.BAKING)
+JUST_PINNED = (Reason.ADOPTED, Reason.STABLE_REPLACED)
+"""Reasons of an Idle record whose split still has its witness."""
+
+
+def current(seen: Observation) -> Record:
+    """Return the record; gates have made sure that there is a readable one."""
+    assert isinstance(seen.record, Record)
+    return seen.record
+
+
+# ---------------------------------------------------------------- versions
+
+
+def of_version(seen: Observation, version: str | None) -> tuple[Version, ...]:
+    """Return the Deployments whose pod template has this version label."""
+    return tuple(it for it in seen.versions if it.version == version)
+
+
+def serving(seen: Observation, version: str | None) -> int:
+    """Count the ready pods behind a version's subset."""
+    return sum(it.serving for it in of_version(seen, version))
+
+
+def stable_can_serve(seen: Observation) -> bool:
+    """Tell whether pinning everything to stable reaches a ready pod that is meant to stay."""
+    return any(
+        it.replicas >= 1 and it.serving >= 1 for it in of_version(seen, current(seen).stable)
+    )
+
+
+def canary_of(seen: Observation) -> Version | None:
+    """Return the canary's Deployment, if there is exactly one that is meant to run."""
+    running = [it for it in of_version(seen, current(seen).canary) if it.replicas >= 1]
+    return running[0] if len(running) == 1 else None
+
+
+def candidates(seen: Observation) -> tuple[Version, ...]:
+    """Return the new versions, newest first, then by name; the others wait."""
+    record = current(seen)
+    old = {*record.known, *record.rejected, record.stable_revision}
+    new = [
+        it
+        for it in seen.versions
+        if it.revision and it.revision not in old and it.version != record.stable and it.replicas
+    ]
+    return tuple(sorted(new, key=lambda it: (-it.created.timestamp(), it.deployment)))
+
+
+def doubled(versions: Iterable[Version]) -> str | None:
+    """Name a version that two running Deployments claim, in a sentence, or None."""
+    first: dict[str, str] = {}
+    for it in versions:
+        if it.replicas and (other := first.setdefault(it.version, it.deployment)) != it.deployment:
+            return f"Deployments {other} and {it.deployment} both have version {it.version}"
+    return None
+
+
+def needed_pods(rollout: Rollout, seen: Observation, weight: int) -> int:
+    """Return how many ready pods the canary needs at a weight: its share, at least 1."""
+    if rollout.capacity == "ignore":
+        return 1
+    record = current(seen)
+    base = max(record.base, serving(seen, record.stable))
+    return max(1, math.ceil(base * weight / 100))
+
+
+# ---------------------------------------------------------------- the route
+
+
+def shares(owned: Owned) -> dict[str, int] | None:
+    """Return version -> percent without zeros, or None where it cannot be told."""
+    match owned:
+        case Pinned(version):
+            return {version: 100}
+        case Weighted(stable, canary, weight):
+            both = ((stable, 100 - weight), (canary, weight))
+            return {version: share for version, share in both if share}
+        case Open() | Unclear():
+            return None
+
+
+def owned_by(record: Record) -> Pinned | Weighted:
+    """Return what the record says the owned route is."""
+    match record.phase:
+        case Phase.SHIFTING | Phase.BAKING:
+            assert record.canary is not None
+            return Weighted(record.stable, record.canary, record.weight)
+        case Phase.FINALISING | Phase.RETIRING:
+            assert record.canary is not None
+            return Pinned(record.canary)
+        case _:
+            return Pinned(record.stable)
+
+
+def guide_kind(rollout: Rollout, record: Record) -> GuideKind | None:
+    """Return which route of ours stands above the owned one, by the record."""
+    if record.phase in WITH_GUIDE_TO_CANARY:
+        return GuideKind.HEADER if rollout.smoke else GuideKind.PRIVATE
+    if record.phase in (Phase.FINALISING, Phase.ROLLING_BACK):
+        return GuideKind.WITNESS
+    just_pinned = record.phase is Phase.IDLE and record.reason in JUST_PINNED
+    return GuideKind.WITNESS if just_pinned else None
+
+
+def split_by(rollout: Rollout, record: Record) -> Split:
+    """Return the whole route as the record says it is."""
+    kind = guide_kind(rollout, record)
+    guide = None if kind is None else Guide(kind, record.id, record.decision)
+    return Split(owned_by(record), guide)
+
+
+def drift(rollout: Rollout, seen: Observation) -> str | None:
+    """Say how the route differs in meaning from the record, or None."""
+    assert seen.route is not None
+    wanted = split_by(rollout, current(seen))
+    found = seen.route
+    editor = f" (last edited by {found.editor})" if found.editor else ""
+    if shares(found.owned) != shares(wanted.owned):
+        return f"the route was changed to {told(found.owned)}, not {told(wanted.owned)}{editor}"
+    if found.guide != wanted.guide:
+        what = "removed" if found.guide is None else "changed"
+        return f"our header or witness route was {what}{editor}"
+    return None if found.guide_sound else f"our header or witness route was edited{editor}"
+
+
+def told(owned: Owned) -> str:
+    """Describe an owned route in a few words."""
+    match owned:
+        case Pinned(version):
+            return f"{version} alone"
+        case Weighted(stable, canary, weight):
+            return f"{stable} {100 - weight} %, {canary} {weight} %"
+        case Open():
+            return "all pods of the Upstream, without a subset"
+        case Unclear(why):
+            return f"something that is not ours to touch: {why}"
+
+
+# ---------------------------------------------------------------- findings
+
+
+def proof_of(seen: Observation) -> Proof | None:
+    """Return the finding about the decision in force, or None."""
+    record, proof = current(seen), seen.findings.proof
+    if proof is None or (proof.rollout, proof.decision) != (record.id, record.decision):
+        return None
+    return proof
+
+
+def confirmed_at(seen: Observation) -> datetime | None:
+    """Return since when the data plane is known to run the decision in force, or None."""
+    proof = proof_of(seen)
+    return None if proof is None else proof.confirmed_at
+
+
+def smoke_result(seen: Observation) -> SmokeResult | None:
+    """Return the smoke test's result for this rollout and revision, of any decision."""
+    record, result = current(seen), seen.findings.smoke
+    if result is None or (result.rollout, result.revision) != (record.id, record.revision):
+        return None
+    return result
+
+
+def judged(seen: Observation) -> Judged | None:
+    """Return the judgement of this rollout and revision, of any decision."""
+    record, finding = current(seen), seen.findings.judged
+    if finding is None or (finding.rollout, finding.revision) != (record.id, record.revision):
+        return None
+    return finding
+
+
+# ---------------------------------------------------------------- requests
+
+
+def pending(seen: Observation) -> tuple[Request, ...]:
+    """Return the requests that have not been handled, newest first."""
+    handled = set(seen.record.handled) if isinstance(seen.record, Record) else set()
+    new = [it for it in seen.requests if isinstance(it, Request) and it.id not in handled]
+    return tuple(sorted(new, key=newest_first, reverse=True))
+
+
+def pending_abort(seen: Observation) -> Request | None:
+    """Return an abort for this rollout: the newest that is not handled, whatever came after it."""
+    record = current(seen)
+    for request in pending(seen):
+        if request.verb is Verb.ABORT and request.rollout in (None, record.id):
+            return request
+    return None
+
+
+def seen_request_ids(seen: Observation) -> Sequence[str]:
+    """Return the ids of all requests that stand on the Deployments now, readable or not."""
+    return [it.id for it in seen.requests]

@@ -1,0 +1,39 @@
+"""What this process remembers of one target. Losing it costs time or evidence, never safety."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from daemon.core.model import Findings, Held, Record
+from daemon.core.reasons import Reason
+from daemon.ports import Obj
+
+
+@dataclass(slots=True)
+class Memory:
+    """The mutable side of one target; everything durable stands in the record.
+
+    Attributes:
+        epoch: the epoch we last wrote to this target's record with, or None.
+        holding: what the last decisions were held by, and since when.
+        done: uids of old Deployments whose retirement we carried out.
+        written: the route object as the API server returned it after our last write.
+        saved: the copy of the last record from the evidence ConfigMap.
+        told: reason -> (message, monotonic seconds) of the last notice, so that people are told
+            once and not at every look.
+        failures: reconciles in a row that raised.
+        confirmed: (rollout id, decision) -> when it was proved, from before a restart.
+        counts: the judge's memory of the running rollout, as plain data for the evidence.
+    """
+
+    findings: Findings = field(default_factory=Findings)
+    epoch: int | None = None
+    holding: Held | None = None
+    done: frozenset[str] = frozenset()
+    written: Obj | None = None
+    saved: Record | None = None
+    told: dict[Reason, tuple[str, float]] = field(default_factory=dict)
+    failures: int = 0
+    confirmed: Mapping[tuple[str, int], datetime] = field(default_factory=dict)
+    counts: Mapping[str, Any] = field(default_factory=dict)
