@@ -233,9 +233,9 @@ def new_version_supersedes(rollout: Rollout, seen: Observation) -> Decision | No
     early = record.phase in (Phase.PREPARING, Phase.SMOKE, Phase.SHIFTING)
     if not early or rollout.on_new_version != "restart":
         return None
-    third = [it for it in candidates(seen) if it.version != record.canary]
-    if not third:
-        return None
+    third = candidates(seen)[:1]
+    if not third or third[0].version == record.canary:
+        return None  # Older versions wait for their turn.
     message = f"{third[0].version} ({third[0].deployment}) appeared and supersedes {record.canary}"
     if record.phase is Phase.PREPARING:
         return prepare(rollout, seen, third[0], Reason.SUPERSEDED, message)

@@ -234,7 +234,7 @@ class World:
 
     def deploy(self, name: str = "v2", **changes: object) -> None:
         """Let a new Deployment appear, ready."""
-        self.versions = (*self.versions, version(name, age=0, **changes))  # type: ignore[arg-type]
+        self.versions = (*self.versions, version(name, age=-len(self.versions), **changes))  # type: ignore[arg-type]
 
     def to_smoke(self) -> None:
         """Bring a release of v2 to Smoke, its header route written."""
