@@ -1,26 +1,42 @@
 # Everything a person runs. Each target sets up what it needs; nothing has to be installed by hand
-# but Python 3.11 or newer.
-.PHONY: demo test check bench setup format
+# but Python 3.11 or newer with its venv module.
+.PHONY: demo test check bench bench-gates setup format spec
 SHELL := /bin/bash
-UV := $(shell command -v uv 2>/dev/null || echo .venv-uv/bin/uv)
-RUN := $(UV) run --frozen --all-extras
 
-$(UV):
-	python3 -m venv .venv-uv && .venv-uv/bin/pip install --quiet uv
+UV := $(or $(shell command -v uv 2>/dev/null),.venv-uv/bin/uv)
+RUN := $(UV) run --frozen --all-extras --quiet
+JOBS ?= 4
 
-setup: | $(UV)
-	@$(UV) sync --frozen --all-extras --quiet
+demo: setup            ## roll out a good version, roll back two bad ones, through a real Envoy
+	@$(RUN) crossfade demo
 
-check: setup
+test: setup            ## the whole suite that needs no root and no cluster
+	$(RUN) pytest -n $(JOBS) --dist loadgroup $(TESTS)
+
+spec: setup            ## the pure tests alone, with the coverage they promise
+	$(RUN) pytest -q tests/spec tests/property --cov --cov-report=term-missing:skip-covered --cov-fail-under=100
+
+check: setup           ## format, lint, types, layers, spelling, docs
 	$(RUN) ruff format --check .
 	$(RUN) ruff check .
 	$(RUN) mypy
-	$(RUN) lint-imports
+	$(RUN) lint-imports --no-logo
 	$(RUN) codespell
+	$(RUN) python tests/check_docs.py
+
+bench: setup           ## speed and size, with their limits, as a table
+	$(RUN) python -m benchmarks.speed
+
+bench-gates: setup     ## the benchmarks that must hold in CI
+	$(RUN) python -m benchmarks.speed --gates
 
 format: setup
 	$(RUN) ruff format .
 	$(RUN) ruff check --fix .
 
-test: setup
-	$(RUN) pytest -n 4 --dist worksteal
+setup: | $(UV)
+	@$(UV) sync --frozen --all-extras --quiet
+
+.venv-uv/bin/uv:
+	@python3 -m venv .venv-uv
+	@.venv-uv/bin/pip install --quiet --disable-pip-version-check "uv>=0.11,<0.14"

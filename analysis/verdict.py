@@ -1,4 +1,4 @@
-"""What a look at the metrics came to: three values, a named reason, and the sentence people read."""
+"""What a look at the metrics came to: three values, a named reason, and one sentence."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,6 +19,8 @@ class Ground(StrEnum):
     OVER_LIMIT = "OverLimit"
     WORSE = "Worse"
     UNDECIDED = "Undecided"
+    DOUBTFUL = "Doubtful"
+    """leaning towards failure without proof: nobody should be sent there by a timetable"""
     TOO_FEW_REQUESTS = "TooFewRequests"
     SHARED_INCIDENT = "SharedIncident"
     NO_DATA = "NoData"

@@ -85,6 +85,8 @@ async def run_daemon(settings: Settings) -> int:
     try:
         async with AiohttpHttp(clock) as http:
             app = App(settings, cluster, http, clock, random.Random())  # noqa: S311 - no secrets
+            for name in (signal.SIGTERM, signal.SIGINT):
+                asyncio.get_running_loop().add_signal_handler(name, app.stop)
             return await app.run(policy, file)
     finally:
         await cluster.close()
@@ -158,10 +160,7 @@ class App:
     # ------------------------------------------------------------ life
 
     async def run(self, policy: Policy, file: PolicyFile) -> int:
-        """Start everything, run until SIGTERM or SIGINT, drain."""
-        loop = asyncio.get_running_loop()
-        for name in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(name, self._stop.set)
+        """Start everything, run until `stop`, drain."""
         await self._web.start()
         self._log.info("daemon.started", port=self._web.port, policy=str(self._settings.policy))
         self.targets.from_file(policy)
@@ -178,6 +177,15 @@ class App:
             await self._web.stop()
         self._log.info("daemon.stopped")
         return 0
+
+    def stop(self) -> None:
+        """Begin to stop: what SIGTERM does."""
+        self._stop.set()
+
+    @property
+    def port(self) -> int:
+        """Return the port of metrics and health, once it listens."""
+        return self._web.port
 
     _tasks: tuple[asyncio.Task[None], ...] = ()
 

@@ -178,6 +178,7 @@ class _Reader:
         self._settings: JudgeSettings = judge_settings(rollout)
         self._state: JudgeState = self._restored()
         self._before: Reading | None = None
+        self._before_weight = work.weight
         self._provider: Provider | None = None
         self._log = structlog.get_logger("crossfade").bind(target=str(key))
 
@@ -223,7 +224,8 @@ class _Reader:
         else:
             proved_now = work.prove and not upcoming.prove and work.decision == upcoming.decision
             block = None
-            if self._before is not None and not proved_now:
+            one_weight = self._before_weight == work.weight
+            if self._before is not None and one_weight and not proved_now:
                 block = close_block(
                     self._before,
                     reading,
@@ -231,7 +233,7 @@ class _Reader:
                     canary=work.canary,
                     weight=work.weight,
                 )
-            self._before = reading
+            self._before, self._before_weight = reading, upcoming.weight
             self._state, judgement = judge(self._settings, self._state, block, numbers)
         self._keep(work)
         judged = Judged(work.rollout, work.decision, work.revision, judgement, self._tools.now())

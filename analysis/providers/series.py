@@ -1,0 +1,137 @@
+"""From three tables of Prometheus to counters per pod, or the reason why there are none.
+
+Pure: the queries were asked elsewhere. A pod is taken whole or not at all: a duplicate, unlabelled
+or contradicting series, a value that is no count, or an old sample leaves it out with a reason,
+because half of its requests would be a wrong count, not a smaller one.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import inf, isfinite, isnan
+
+from analysis.errors import ProviderError
+from analysis.providers.exposition import PageError, check_buckets, is_code, is_failed, number
+from analysis.providers.promql import SCRAPED_BY
+from analysis.samples import Counters
+from config.schema import Series
+
+Row = tuple[Mapping[str, str], float]
+"""Labels and value of one element of a vector."""
+
+MOST_ROWS = 50_000
+"""1,000 pods with 50 buckets; beyond it a wrong query is likelier than so large a target."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """What three queries brought.
+
+    Attributes:
+        requests: by pod, version, code and scraper.
+        buckets: by pod and `le`.
+        newest: by pod: unix seconds of the newest sample.
+        series: names of the labels.
+    """
+
+    requests: Sequence[Row]
+    buckets: Sequence[Row]
+    newest: Sequence[Row]
+    series: Series
+
+
+@dataclass(frozen=True, slots=True)
+class PodsRead:
+    """Counters of the pods that could be read, and a reason for each other one.
+
+    Attributes:
+        stale: pods that are missing because their newest sample is too old.
+    """
+
+    counters: Mapping[str, Counters] = field(default_factory=dict)
+    missing: Mapping[str, str] = field(default_factory=dict)
+    stale: frozenset[str] = frozenset()
+
+
+def read_tables(tables: Tables, pods: Mapping[str, str], *, oldest: float) -> PodsRead:
+    """Read every pod's counters.
+
+    Args:
+        tables: as of one moment.
+        pods: pod name -> version, as Kubernetes has them.
+        oldest: unix seconds; a pod without a sample as young as this is stale.
+    """
+    requests = _by_pod(tables.requests, tables.series.pod)
+    buckets = _by_pod(tables.buckets, tables.series.pod)
+    newest = {name: rows[0][1] for name, rows in _by_pod(tables.newest, tables.series.pod).items()}
+    counters: dict[str, Counters] = {}
+    missing: dict[str, str] = {}
+    stale: set[str] = set()
+    for pod, version in pods.items():
+        if newest.get(pod, oldest) < oldest:
+            stale.add(pod)
+            missing[pod] = f"its newest sample is {oldest - newest[pod]:.0f} s too old"
+            continue
+        try:
+            counters[pod] = _counters(
+                requests.get(pod, []), buckets.get(pod, []), version, tables.series
+            )
+        except ProviderError as error:
+            missing[pod] = str(error)
+    return PodsRead(counters, missing, frozenset(stale))
+
+
+def _by_pod(rows: Sequence[Row], label: str) -> dict[str, list[Row]]:
+    pods: dict[str, list[Row]] = {}
+    for row in rows[:MOST_ROWS]:
+        pods.setdefault(row[0].get(label, ""), []).append(row)
+    return pods
+
+
+def _counters(
+    requests: Sequence[Row], buckets: Sequence[Row], version: str, series: Series
+) -> Counters:
+    if not requests:
+        raise PageError(f"Prometheus has no series {series.requests} of it")
+    _refuse_doubles(requests, series.requests)
+    _refuse_doubles(buckets, f"{series.latency}_bucket")
+    scrapers = {tuple(labels.get(name, "") for name in SCRAPED_BY) for labels, _ in requests}
+    if len(scrapers) > 1:
+        raise PageError(f"it is scraped {len(scrapers)} times over, so its requests would be, too")
+    labelled = {labels.get(series.version, version) for labels, _ in requests}
+    if labelled != {version}:
+        raise PageError(f"it is of {version}, but its series say {', '.join(sorted(labelled))}")
+    total = failed = 0.0
+    for labels, value in requests:
+        code = labels.get(series.code, "")
+        if not is_code(code):
+            raise PageError(
+                f'a series {series.requests} has no status code in its label "{series.code}"'
+            )
+        total += _count(value, series.requests)
+        failed += value if is_failed(code) else 0.0
+    within, timed = _buckets(buckets, f"{series.latency}_bucket")
+    return Counters(total, failed, within, timed)
+
+
+def _buckets(rows: Sequence[Row], name: str) -> tuple[dict[float, float], float]:
+    within: dict[float, float] = {}
+    for labels, value in rows:
+        bound = number(labels.get("le", ""))
+        if bound is None or isnan(bound):
+            raise PageError(f'a series {name} has no number in its label "le"')
+        within[bound] = _count(value, name)
+    timed = within.pop(inf, 0.0)
+    check_buckets(within, timed, name)
+    return within, timed
+
+
+def _refuse_doubles(rows: Sequence[Row], name: str) -> None:
+    keys = {tuple(sorted(labels.items())) for labels, _ in rows}
+    if len(keys) < len(rows):
+        raise PageError(f"the series {name} is there twice with the same labels")
+
+
+def _count(value: float, name: str) -> float:
+    if not isfinite(value) or value < 0:
+        raise PageError(f"a series {name} is no count")
+    return value
