@@ -1,7 +1,178 @@
-"""Values with their unit: durations and percentages."""
+"""Values with their unit: durations and percentages, as people write them.
 
+Invariant: `5m` and `99%` are the only spellings, in the file, in messages, in the JSON Schema and
+in stored policies; a bare number never becomes either. Bounds are for what a person writes: a
+`timedelta` or a fraction given by code is taken as it is.
+"""
+
+import re
+from dataclasses import dataclass
 from datetime import timedelta
+from decimal import Decimal
+from typing import Annotated, Any, Final
 
-Duration = timedelta
-Percent = float
-SmokeLine = str
+import durationpy
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, PlainSerializer
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
+
+from config.errors import quoted
+
+DURATION_PATTERN: Final = r"^([0-9]{1,9}(\.[0-9]{1,6})?(w|d|h|ms|us|m|s))+$"
+"""Go's spelling with days and weeks; nine digits keep every sum far inside a timedelta."""
+
+PERCENT_PATTERN: Final = r"^[0-9]{1,3}(\.[0-9]{1,20})?%$"
+
+_MAX_TERMS: Final = 8
+"""One term a unit is all that makes sense; more is a typing error."""
+
+_UNITS: Final = (
+    ("d", timedelta(days=1)),
+    ("h", timedelta(hours=1)),
+    ("m", timedelta(minutes=1)),
+    ("s", timedelta(seconds=1)),
+    ("ms", timedelta(milliseconds=1)),
+    ("us", timedelta(microseconds=1)),
+)
+
+
+def parse_duration(text: str) -> timedelta:
+    """Read `30s`, `5m`, `1h30m`, `500ms`, `2d`.
+
+    Raises:
+        ValueError: with the sentence for the person who wrote it.
+    """
+    terms = len(re.findall(r"[a-z]+", text))
+    if not re.fullmatch(DURATION_PATTERN, text, re.ASCII) or terms > _MAX_TERMS:
+        raise ValueError(f"{quoted(text)} is not a duration; write for example 30s, 5m, 1h30m")
+    parsed: timedelta = durationpy.from_str(text)
+    return parsed
+
+
+def format_duration(value: timedelta) -> str:
+    """Write a duration so that parse_duration reads the same back: `1h30m`, `500ms`, `0s`."""
+    if value < timedelta(0):
+        return "-" + format_duration(-value)
+    terms = []
+    for unit, size in _UNITS:
+        count, value = divmod(value, size)
+        if count:
+            terms.append(f"{count}{unit}")
+    return "".join(terms) or "0s"
+
+
+@dataclass(frozen=True, slots=True)
+class Between:
+    """The shortest and the longest duration a person may write here."""
+
+    shortest: timedelta
+    longest: timedelta
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        inner = handler(source)
+        return core_schema.no_info_before_validator_function(
+            self._read, inner, serialization=inner.get("serialization")
+        )
+
+    def __get_pydantic_json_schema__(
+        self, _: CoreSchema, __: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {"type": "string", "pattern": DURATION_PATTERN, "examples": ["30s", "5m", "1h30m"]}
+
+    def _read(self, value: object) -> object:
+        if isinstance(value, timedelta):
+            return value
+        if not isinstance(value, str):
+            raise ValueError(
+                f"{_shown(value)} is not a duration; write the unit, for example 30s, 5m, 1h30m"
+            )
+        duration = parse_duration(value)
+        if not self.shortest <= duration <= self.longest:
+            bounds = f"{format_duration(self.shortest)} to {format_duration(self.longest)}"
+            raise ValueError(f"{value} is out of bounds; {bounds} is possible here")
+        return duration
+
+
+def _shown(value: object) -> str:
+    """The value in a message; what is not a single value is named by its kind."""
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return str(value).lower()
+        case int() | float():
+            return str(value)
+        case tuple() | list():
+            return "a list"
+        case _:
+            return "a mapping"
+
+
+Duration = Annotated[timedelta, PlainSerializer(format_duration, return_type=str)]
+"""A timedelta that is written as `5m`; give it bounds with `Between`."""
+
+
+def parse_percent(text: str) -> float:
+    """Read `99%` or `0.5%` as a fraction of one.
+
+    Raises:
+        ValueError: with the sentence for the person who wrote it.
+    """
+    if not re.fullmatch(PERCENT_PATTERN, text, re.ASCII):
+        raise ValueError(f"{quoted(text)} is not a percentage; write for example 99%, 0.5%")
+    return float(Decimal(text[:-1]) / 100)
+
+
+def format_percent(fraction: float) -> str:
+    """Write a fraction so that parse_percent reads the same back: `99%`, `0.5%`."""
+    return f"{(Decimal(repr(float(fraction))) * 100).normalize():f}%"
+
+
+@dataclass(frozen=True, slots=True)
+class PercentBetween:
+    """The least and the greatest percentage, as fractions."""
+
+    least: float
+    greatest: float
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        inner = handler(source)
+        return core_schema.with_info_before_validator_function(
+            self._read, inner, serialization=inner.get("serialization")
+        )
+
+    def __get_pydantic_json_schema__(
+        self, _: CoreSchema, __: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {"type": "string", "pattern": PERCENT_PATTERN, "examples": ["99%", "0.5%"]}
+
+    def _read(self, value: object, info: core_schema.ValidationInfo) -> object:
+        if isinstance(value, float) and info.context is None:
+            return value
+        if not isinstance(value, str):
+            raise ValueError(f"{_shown(value)} is not a percentage; {_percent_hint(value)}")
+        fraction = parse_percent(value)
+        if not self.least <= fraction <= self.greatest:
+            bounds = f"{format_percent(self.least)} to {format_percent(self.greatest)}"
+            raise ValueError(f"{value} is out of bounds; {bounds} is possible here")
+        return fraction
+
+
+def _percent_hint(value: object) -> str:
+    """What to write instead of a bare number: 99 and 0.99 both mean 99%, 1 is anybody's guess."""
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not 0 < value <= 100
+        or value == 1
+    ):
+        return "write for example 99%, 0.5%"
+    return f"write {format_percent(value if value < 1 else value / 100)}"
+
+
+Percent = Annotated[float, PlainSerializer(format_percent, return_type=str)]
+"""A fraction of one that is written as `99%`; give it bounds with `PercentBetween`."""
