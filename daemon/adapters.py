@@ -9,12 +9,14 @@ from datetime import datetime
 from analysis.errors import RefusedError
 from analysis.providers.base import Provider
 from analysis.providers.pods import PodsProvider
+from config.references import resolve_references
 from config.schema import Rollout
 from daemon.core.model import Proof, SmokeResult, Work
-from daemon.errors import CrossfadeError, TransientError
+from daemon.errors import CrossfadeError, PermanentError, TransientError
 from daemon.gateway import GatewayAddress, list_proxies, service_of
 from daemon.ports import Clock, Cluster, Http, HttpRequest, Obj
 from daemon.probe import ProofJob, Prover
+from daemon.references import read_reference, resolved
 from daemon.routers.base import Router
 from daemon.smoke.run import SmokeJob, run_smoke
 
@@ -50,12 +52,12 @@ class Adapters:
     ) -> Proof:
         """Prove a decision; where the gateway's address is unknown, say so and keep waiting."""
         assert work.guide is not None
-        address = self._router.gateway(rollout, obj)
+        address = self._address(rollout, obj)
         began = self._now()
         while isinstance(address, str):
             report(Proof(work.rollout, work.decision, None, began, address))
             await self._clock.sleep(UNDERIVABLE_RETRY_SECONDS)
-            address = self._router.gateway(rollout, obj)
+            address = self._address(rollout, obj)
         job = ProofJob(
             rollout=work.rollout,
             decision=work.decision,
@@ -68,13 +70,14 @@ class Adapters:
 
     async def smoke(self, work: Work, rollout: Rollout, obj: Obj) -> SmokeResult:
         """Run the smoke test of a decision that is proved."""
-        assert rollout.smoke is not None
         assert work.canary is not None
-        address = self._router.gateway(rollout, obj)
+        address = self._address(rollout, obj)
         if isinstance(address, str):
             return SmokeResult(
                 work.rollout, work.decision, work.revision, False, address, self._now()
             )
+        smoke = resolved(rollout).smoke
+        assert smoke is not None
         job = SmokeJob(
             rollout=work.rollout,
             decision=work.decision,
@@ -83,13 +86,20 @@ class Adapters:
             target=rollout.name,
             stable=work.stable,
             canary=work.canary,
-            smoke=rollout.smoke,
+            smoke=smoke,
             address=address,
             canary_header=rollout.canary_header,
             ca_file=rollout.gateway.ca_file,
             at=await self._one_proxy(address),
         )
         return await run_smoke(job, self._http, self._clock, self._now)
+
+    def _address(self, rollout: Rollout, obj: Obj) -> GatewayAddress | str:
+        """Derive where requests go; a sentence where that cannot be told."""
+        try:
+            return self._router.gateway(resolved(rollout), obj)
+        except PermanentError as problem:
+            return str(problem)
 
     async def _one_proxy(self, address: GatewayAddress) -> str | None:
         """Choose a proxy to go through: the Service's name need not resolve where we run."""
@@ -103,13 +113,22 @@ class Adapters:
         return next(iter(proxies), None)
 
     def provider(self, rollout: Rollout) -> Provider:
-        """Build the metrics provider that the policy names."""
+        """Build the metrics provider that the policy names.
+
+        Raises:
+            ProviderError: a reference cannot be looked up.
+        """
         interval = rollout.analysis.interval.total_seconds()
         timeout = min(LONGEST_FETCH, 0.8 * interval)
         if rollout.metrics.prometheus is not None:
             from daemon.prometheus import prometheus_provider
 
-            return prometheus_provider(rollout.metrics.prometheus, self._clock, timeout)
+            try:
+                url = resolve_references(rollout.metrics.prometheus.url, read_reference)
+            except PermanentError as problem:
+                raise RefusedError(str(problem)) from problem
+            source = rollout.metrics.prometheus.model_copy(update={"url": url})
+            return prometheus_provider(source, self._clock, timeout)
         return PodsProvider(self._fetch, self._clock.monotonic, timeout=timeout)
 
     async def _fetch(self, url: str, seconds: float) -> bytes:

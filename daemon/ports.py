@@ -34,7 +34,8 @@ class HttpRequest:
         url: absolute URL; the connection goes to its host and port.
         headers: sent as they are; `Host` overrides the URL's.
         timeout: seconds for the whole exchange.
-        max_body: bytes of the body that are read at most; a longer body is an error.
+        max_body: bytes of the body that are read at most; a longer body is an error. 0 leaves the
+            body unread.
         ca_file: PEM file to verify TLS with, or None for the system's.
         fresh: whether the request demands a connection of its own.
     """

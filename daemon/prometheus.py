@@ -1,12 +1,9 @@
 """Build the Prometheus provider from the policy; its token is looked up here and never kept.
 
-`${secret:name/key}` is a mounted file, not a read of the Secrets API: the daemon has no right to
-any Secret. A file is read again whenever it changes.
+A token in a file, a mounted Secret among them, is read again whenever it changes.
 """
 
-import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final
 
 from analysis.errors import RefusedError
@@ -14,10 +11,10 @@ from analysis.providers.prometheus import PrometheusProvider
 from analysis.providers.session import TokenFile
 from config.references import Reference, Source, parse_reference
 from config.schema import PrometheusSource
+from daemon.errors import PermanentError
 from daemon.ports import Clock
+from daemon.references import file_of, read_reference
 
-SECRETS: Final = Path("/etc/crossfade/secrets")
-"""Where deploy/ mounts Secrets: one directory a Secret, one file a key."""
 BUDGET_FACTOR: Final = 2.0
 """Seconds for all tries of a query, as a multiple of one try's time-out."""
 
@@ -42,13 +39,10 @@ def prometheus_provider(
 
 
 def _token(reference: Reference) -> Callable[[], str]:
-    match reference.source:
-        case Source.ENVIRONMENT:
-            value = os.environ.get(reference.where)
-            if not value:
-                raise RefusedError(f"{reference}: the environment has no variable of that name")
-            return lambda: value
-        case Source.FILE:
-            return TokenFile(reference.where)
-        case Source.SECRET:
-            return TokenFile(str(SECRETS / reference.where))
+    if reference.source is not Source.ENVIRONMENT:
+        return TokenFile(str(file_of(reference)))
+    try:
+        value = read_reference(reference)
+    except PermanentError as problem:
+        raise RefusedError(str(problem)) from problem
+    return lambda: value

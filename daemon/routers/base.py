@@ -6,7 +6,10 @@ from typing import Any, Protocol
 
 from config.schema import Rollout
 from daemon.core.model import RouteSeen, Split
+from daemon.gateway import GatewayAddress
 from daemon.ports import Obj, Resource
+
+__all__ = ["Found", "GatewayAddress", "RouteObject", "Router"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,21 +21,8 @@ class RouteObject:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class GatewayAddress:
-    """Where a request must go to meet the owned route.
-
-    Attributes:
-        url: scheme, host and port of the gateway, e.g. http://gateway-proxy.gloo-system:80.
-        host: value for the Host header (the route's domain).
-        path: a path that the owned route matches.
-        headers: headers the owned route demands besides.
-    """
-
-    url: str
-    host: str
-    path: str
-    headers: Mapping[str, str]
+Found = Mapping[RouteObject, Obj | None]
+"""Objects that were read; None where the API said that there is none."""
 
 
 class Router(Protocol):
@@ -42,23 +32,30 @@ class Router(Protocol):
         """The object that carries the weights."""
         ...
 
-    def supporting(self, rollout: Rollout) -> tuple[RouteObject, ...]:
-        """Other objects that preflight needs (Upstream, Service), read on adoption and before a rollout."""
+    def supporting(self, rollout: Rollout, found: Found | None = None) -> tuple[RouteObject, ...]:
+        """Other objects that preflight needs, read on adoption and before a rollout.
+
+        The Upstream names the Service: ask again with what was read until the answer grows no more.
+        """
         ...
 
-    def read(
-        self, rollout: Rollout, obj: Obj, others: Mapping[RouteObject, Obj | None] | None
-    ) -> RouteSeen:
+    def read(self, rollout: Rollout, obj: Obj, others: Found | None) -> RouteSeen:
         """Understand a route object; `others` None means preflight was not asked for."""
         ...
 
-    def plan(self, rollout: Rollout, obj: Obj, split: Split | None, record_text: str) -> list[dict[str, Any]]:
+    def plan(
+        self, rollout: Rollout, obj: Obj, split: Split | None, record_text: str
+    ) -> list[dict[str, Any]]:
         """One JSON Patch: tests of uid, record and owned route as in `obj`, then record and split.
 
-        `split` None leaves the route as it is (a record-only write): the owned and our own route are tested all the same.
+        `split` None leaves the route as it is (a record-only write): the owned and our own route
+        are tested all the same.
+
+        Raises:
+            PermanentError: the owned route cannot be told, so there is nothing that may be written.
         """
         ...
 
     def gateway(self, rollout: Rollout, obj: Obj) -> GatewayAddress | str:
-        """Where smoke and probes go, from policy and route; a sentence where it cannot be derived."""
+        """Where smoke and probes go; a sentence where policy and route do not tell."""
         ...

@@ -1,0 +1,120 @@
+"""Where the gateway is: the address of a request that meets the owned route, and the proxies.
+
+Shared by routers (which derive the address), probe and smoke (which go there). Nothing here sends a
+request to the gateway or judges an answer.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from daemon.kube.objects import ENDPOINTSLICES
+from daemon.ports import Cluster, Obj
+
+SERVICE_LABEL = "kubernetes.io/service-name"
+MAX_PAGES = 20
+"""Pages of 500 slices of one Service: no cluster has more; a server that loops is left here."""
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayAddress:
+    """Where a request must go to meet the owned route.
+
+    Attributes:
+        url: scheme, host and port of the gateway, e.g. http://gateway-proxy.gloo-system:80.
+        host: value for the Host header (the route's domain).
+        path: a path that the owned route matches.
+        headers: headers the owned route demands besides.
+    """
+
+    url: str
+    host: str
+    path: str
+    headers: Mapping[str, str]
+
+    def headers_with(self, *more: Mapping[str, str]) -> dict[str, str]:
+        """Return the headers of one request; a later mapping wins, and nothing replaces the host.
+
+        Names are lower case, so that no spelling sends a header twice.
+        """
+        merged: dict[str, str] = {}
+        for headers in (self.headers, *more, {"host": self.host}):
+            merged |= {name.lower(): value for name, value in headers.items()}
+        return merged
+
+
+class GatewayService(NamedTuple):
+    """The Kubernetes Service that a gateway's URL names. `port` is None where the URL has none."""
+
+    namespace: str
+    name: str
+    scheme: str
+    port: int | None
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+def service_of(url: str) -> GatewayService | None:
+    """Read `http(s)://service.namespace[.svc[.cluster.local]][:port]`; None if it is no such name.
+
+    A host with a final dot is an absolute DNS name and never a Service.
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return None
+    labels = (parts.hostname or "").split(".")
+    if len(labels) < 2 or not all(labels) or (len(labels) > 2 and labels[2] != "svc"):
+        return None
+    return GatewayService(labels[1], labels[0], parts.scheme, port)
+
+
+async def list_proxies(cluster: Cluster, service: GatewayService) -> tuple[str, ...]:
+    """Return the URL of each proxy behind the Service that is ready and not terminating, sorted.
+
+    Raises:
+        CrossfadeError: the EndpointSlices cannot be read.
+    """
+    found: set[str] = set()
+    token = ""
+    for _ in range(MAX_PAGES):
+        page = await cluster.list_page(
+            ENDPOINTSLICES,
+            service.namespace,
+            label_selector=f"{SERVICE_LABEL}={service.name}",
+            token=token,
+        )
+        for item in page.get("items") or []:
+            found.update(_proxies_of(item, service))
+        token = (page.get("metadata") or {}).get("continue") or ""
+        if not token:
+            break
+    return tuple(sorted(found))
+
+
+def _proxies_of(item: Obj, service: GatewayService) -> Iterator[str]:
+    port = _port_of(item.get("ports") or [], service)
+    if port is None:
+        return
+    for endpoint in item.get("endpoints") or []:
+        conditions = endpoint.get("conditions") or {}
+        # The API's own rule: an unknown readiness counts as ready, an unknown termination as none.
+        if conditions.get("ready") is False or conditions.get("terminating") is True:
+            continue
+        for address in (endpoint.get("addresses") or [])[:1]:
+            host = f"[{address}]" if ":" in address else address
+            yield f"{service.scheme}://{host}:{port}"
+
+
+def _port_of(ports: list[dict[str, Any]], service: GatewayService) -> int | None:
+    """Map the URL's port to the pods': the same number, else the port named after the scheme."""
+    numbers = [port["port"] for port in ports if port.get("port")]
+    if service.port in numbers:
+        return service.port
+    named = sorted((port.get("name") or "", port["port"]) for port in ports if port.get("port"))
+    families = (service.scheme, f"{service.scheme}2")
+    by_scheme = [number for name, number in named if name.split("-")[0] in families]
+    return next(iter(by_scheme + numbers), None)
