@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
+from importlib.metadata import version
 from pathlib import Path
 
 import structlog
@@ -105,7 +106,7 @@ class App:
         self._log = structlog.get_logger("crossfade")
         self.queue = KeyQueue()
         self.targets = Targets()
-        self.metrics = Metrics()
+        self.metrics = Metrics(version("crossfade"))
         self.metrics.queue_depth_from(self.queue.depth)
         self.memories: dict[TargetKey, Memory] = {}
         self._beats = Heartbeats(clock)
@@ -258,8 +259,12 @@ class App:
                 self.scheduler.look_in(key, look)
 
     async def _beat(self) -> None:
+        lost = 0
         while True:
             self._beats.beat("loop", BEAT_SECONDS)
+            lost, told = self._events.dropped + self._events.failed, lost
+            for _ in range(lost - told):
+                self.metrics.event_dropped()
             for resource, seconds in self.watcher.ages():
                 self.metrics.cache_aged(resource, seconds)
             await self._clock.sleep(BEAT_SECONDS)

@@ -9,12 +9,15 @@ from typing import Any
 import structlog
 
 from daemon.core.model import Notice, TargetKey
+from daemon.core.reasons import Reason
 from daemon.kube.events import Events, Regarding
 from daemon.memory import Memory
 from daemon.ports import Clock
 
 REPEAT_SECONDS = 600.0
 """The least time between two notices of one reason about one target with different numbers."""
+EACH_IS_NEWS = frozenset({Reason.REQUEST_IGNORED})
+"""Answers to a person: each is told, however soon after the last."""
 MAX_REASONS = 64
 """More reasons than there are; a bound on what is remembered."""
 
@@ -50,7 +53,8 @@ class Notices:
         before = memory.told.get(notice.reason)
         if before is not None:
             message, at = before
-            if message == notice.message or now - at < REPEAT_SECONDS:
+            same = message == notice.message
+            if same or (now - at < REPEAT_SECONDS and notice.reason not in EACH_IS_NEWS):
                 return False
         if len(memory.told) >= MAX_REASONS:
             memory.told.clear()

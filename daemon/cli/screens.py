@@ -1,0 +1,200 @@
+"""The output formats of `status`: table, change line, JSON and YAML.
+
+JSON is an API: members are added, never renamed or removed (`crossfade.dev/v1`). Tables are for
+people and may change. A symbol never stands without its word, a colour never without both.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import click
+
+from daemon.cli.status import WITH_WEIGHT, Standing, Status, next_in_words
+from daemon.cli.text import aligned, bar, cut, width, words
+from daemon.core.model import Phase, Record
+from daemon.core.record import format_time
+
+API_VERSION: Final = "crossfade.dev/v1"
+HEADINGS: Final = (
+    "NAMESPACE",
+    "ROLLOUT",
+    "STATE",
+    "VERSION",
+    "TRAFFIC",
+    "STEP",
+    "NEXT",
+    "WHY",
+)
+STATE_COLUMN: Final = HEADINGS.index("STATE")
+LEAST_WHY: Final = 30
+"""Cells of the last column that are shown even where the terminal has to wrap."""
+
+SYMBOLS: Final = {
+    Phase.IDLE: "✔",
+    Phase.ROLLING_BACK: "✖",
+    Phase.ROLLED_BACK: "✖",
+    Standing.PAUSED: "⏸",
+    Standing.HELD: "◌",
+    Standing.BLOCKED: "!",
+}
+COLORS: Final = {"✔": "green", "✖": "red", "⏸": "yellow", "◌": "yellow", "!": "red", "●": "cyan"}
+
+
+def use_color(*, no_color: bool) -> bool:
+    """Colour only on a terminal, and only where nobody asked for none."""
+    return sys.stdout.isatty() and not no_color and not os.environ.get("NO_COLOR")
+
+
+def symbol(state: Phase | Standing) -> str:
+    """Return the state's sign."""
+    return SYMBOLS.get(state, "●")
+
+
+def state_in_words(state: Phase | Standing) -> str:
+    """Return sign and word."""
+    return f"{symbol(state)} {words(state)}"
+
+
+def versions_of(record: Record | None) -> str:
+    """Tell the versions: `v1→v2`, or stable alone where nothing is under way."""
+    if record is None:
+        return "-"
+    if record.canary is None or record.phase is Phase.IDLE:
+        return record.stable
+    return f"{record.stable}→{record.canary}"
+
+
+def traffic_of(record: Record | None) -> str:
+    """Draw the canary's share."""
+    if record is None or record.phase is Phase.IDLE:
+        return "-"
+    of_version = f" of {record.canary}" if record.phase in WITH_WEIGHT else ""
+    return f"{bar(record.weight)} {record.weight}%{of_version}"
+
+
+def step_of(status: Status) -> str:
+    """Tell the step: `3/5`, or its number alone where the policy is not known."""
+    if status.step is None:
+        return "-"
+    return f"{status.step}/{status.steps}" if status.steps else str(status.step)
+
+
+def table(
+    statuses: Sequence[Status], now: datetime, *, color: bool, limit: int | None = None
+) -> str:
+    """Draw the table; a terminal's width cuts WHY only."""
+    rows = [HEADINGS, *(_row(status, now) for status in statuses)]
+    cells = aligned(rows)
+    before = sum(width(cell) + 2 for cell in cells[0][:-1])
+    lines = []
+    for row in cells:
+        why = row[-1].rstrip()
+        row[-1] = why if limit is None else cut(why, max(limit - before, LEAST_WHY))
+        if color:
+            row[STATE_COLUMN] = _painted(row[STATE_COLUMN])
+        lines.append("  ".join(row).rstrip())
+    return "\n".join(lines)
+
+
+def change_line(status: Status, now: datetime) -> str:
+    """Tell one rollout on one line, for logs and pipes."""
+    step = f"  step {step_of(status)}" if status.step else ""
+    return (
+        f"{format_time(now)}  {status.key}  {state_in_words(status.state)}  "
+        f"{versions_of(status.record)}  {traffic_of(status.record)}{step}  {status.why}"
+    )
+
+
+def _row(status: Status, now: datetime) -> tuple[str, ...]:
+    return (
+        status.key.namespace,
+        status.key.name,
+        state_in_words(status.state),
+        versions_of(status.record),
+        traffic_of(status.record),
+        step_of(status),
+        next_in_words(status.next, now),
+        status.why,
+    )
+
+
+def _painted(cell: str) -> str:
+    return click.style(cell, fg=COLORS[cell[0]]) if cell[0] in COLORS else cell
+
+
+# ---------------------------------------------------------------- JSON
+
+
+def as_json(statuses: Iterable[Status]) -> str:
+    """Return the list as a document."""
+    return json.dumps(as_list(statuses), indent=2, ensure_ascii=False)
+
+
+def as_yaml(statuses: Iterable[Status]) -> str:
+    """Return the same document as YAML."""
+    import yaml
+
+    document: str = yaml.safe_dump(as_list(statuses), sort_keys=False, allow_unicode=True)
+    return document.rstrip()
+
+
+def as_json_line(status: Status) -> str:
+    """Return one rollout as a document on one line, for `--watch -o json`."""
+    return json.dumps({"apiVersion": API_VERSION, "kind": "RolloutStatus", **_item(status)})
+
+
+def as_list(statuses: Iterable[Status]) -> dict[str, Any]:
+    """Return the list as plain values."""
+    items = [_item(status) for status in statuses]
+    return {"apiVersion": API_VERSION, "kind": "RolloutStatusList", "items": items}
+
+
+def _item(status: Status) -> dict[str, Any]:
+    kind, namespace, name = status.route
+    return {
+        "metadata": {"namespace": status.key.namespace, "name": status.key.name},
+        "status": {
+            "state": str(status.state),
+            "ended": status.ended,
+            "why": status.why,
+            "step": status.step,
+            "steps": status.steps,
+            "next": _following(status),
+            "route": {"kind": kind, "namespace": namespace, "name": name} if name else None,
+            **(_members(status.record) if status.record else {"phase": None}),
+        },
+    }
+
+
+def _following(status: Status) -> dict[str, Any] | None:
+    following = status.next
+    if following is None:
+        return None
+    at = format_time(following.at) if following.at else None
+    return {"what": following.what, "weight": following.weight, "at": at}
+
+
+def _members(record: Record) -> dict[str, Any]:
+    paused, held, confirmed = record.paused, record.held, record.confirmed
+    return {
+        "phase": str(record.phase),
+        "id": record.id,
+        "stable": record.stable,
+        "canary": record.canary,
+        "revision": record.revision,
+        "weight": record.weight,
+        "since": format_time(record.since),
+        "reason": str(record.reason),
+        "message": record.message,
+        "decision": record.decision,
+        "lastConfirmed": confirmed and {"decision": confirmed.decision, "weight": confirmed.weight},
+        "paused": paused
+        and {"reason": paused.reason, "by": paused.by, "at": format_time(paused.at)},
+        "held": held and {"reason": str(held.reason), "since": format_time(held.since)},
+        "rejected": list(record.rejected),
+        "deployments": list(record.deployments),
+    }

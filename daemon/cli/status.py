@@ -1,0 +1,155 @@
+"""What a person or a program is told about a rollout: one value, whatever the output format.
+
+Pure: from a record, its evidence and the time to the words of the screen. What cannot be known
+here is None, never guessed.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from daemon.cli.evidence import Evidence
+from daemon.cli.find import ENDED, Found
+from daemon.cli.text import ago, countdown, plain, words
+from daemon.core.model import Damaged, Phase, Record, TargetKey
+
+WITH_WEIGHT = (Phase.SHIFTING, Phase.BAKING, Phase.FINALISING, Phase.RETIRING)
+ON_STEPS = (Phase.SHIFTING, Phase.BAKING)
+
+
+class Standing(StrEnum):
+    """What overrides the phase in the column STATE."""
+
+    PAUSED = "Paused"
+    HELD = "Held"
+    BLOCKED = "Blocked"
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """What happens next if nothing speaks against it, and when at the soonest (None: unknown)."""
+
+    what: str
+    at: datetime | None = None
+    weight: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """One rollout, told.
+
+    Attributes:
+        state: a phase, or the standing that overrides it.
+        record: None where it cannot be read.
+        step, steps: from 1; None where there is no step, or where the policy is not known.
+        why: the deciding sentence, safe for a terminal.
+    """
+
+    key: TargetKey
+    state: Phase | Standing
+    record: Record | None
+    step: int | None
+    steps: int | None
+    next: Next | None
+    why: str
+    route: tuple[str, str, str]
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing will happen without a new version or a person."""
+        waits = self.state in (Standing.PAUSED, Standing.BLOCKED)
+        return waits or (self.record is not None and self.record.phase in ENDED)
+
+
+def status_of(found: Found, now: datetime) -> Status:
+    """Tell what is known about a target."""
+    route = (found.resource.kind, found.namespace, found.name)
+    record = found.record
+    if not isinstance(record, Record):
+        return Status(found.key, Standing.BLOCKED, None, None, None, None, _lost(record), route)
+    evidence = found.evidence
+    on_step = record.phase in ON_STEPS
+    return Status(
+        key=found.key,
+        state=_state(record),
+        record=record,
+        step=record.step + 1 if on_step else None,
+        steps=len(evidence.steps) or None if evidence and on_step else None,
+        next=_next(record, evidence),
+        why=plain(_why(record, now)),
+        route=route,
+    )
+
+
+def _lost(record: Damaged | None) -> str:
+    if record is None:
+        return "the record on the route is lost: crossfade abort, or resume to go on from here"
+    return plain(f"the record on the route {record.why}; mend or remove the annotation")
+
+
+def _state(record: Record) -> Phase | Standing:
+    if record.paused is not None and record.phase is not Phase.ROLLED_BACK:
+        return Standing.PAUSED
+    return Standing.HELD if record.held is not None else record.phase
+
+
+def _why(record: Record, now: datetime) -> str:
+    if record.paused is not None and record.phase is not Phase.ROLLED_BACK:
+        by = f" by {record.paused.by}" if record.paused.by else ""
+        return f"paused{by} {ago(record.paused.at, now)}: {record.paused.reason}"
+    if record.held is not None:
+        held = f"{words(record.held.reason)}, since {ago(record.held.since, now)}"
+        return f"{held} ({words(record.phase)})"
+    said = record.message or words(record.reason)
+    return f"{said} ({ago(record.since, now)})" if record.phase in ENDED else said
+
+
+def _next(record: Record, evidence: Evidence | None) -> Next | None:
+    if record.paused is not None:
+        return Next("waits for: resume")
+    match record.phase:
+        case Phase.PREPARING:
+            return Next("smoke once its pods are ready")
+        case Phase.SMOKE:
+            return Next("first step once smoke passes")
+        case Phase.SHIFTING:
+            return _next_step(record, evidence)
+        case Phase.BAKING:
+            return Next("promoted", _end(record, evidence, evidence.bake if evidence else None))
+        case Phase.FINALISING | Phase.ROLLING_BACK:
+            return Next("done once the gateway serves it")
+        case Phase.RETIRING:
+            return Next("old version retired", _retired_at(record, evidence))
+        case _:
+            return None
+
+
+def _next_step(record: Record, evidence: Evidence | None) -> Next | None:
+    if evidence is None or not record.step + 1 < len(evidence.steps):
+        return None
+    weight = evidence.steps[record.step + 1].weight
+    end = _end(record, evidence, evidence.steps[record.step].hold)
+    return Next(f"{weight}%", end, weight=weight)
+
+
+def _end(record: Record, evidence: Evidence | None, hold: timedelta | None) -> datetime | None:
+    """A hold runs from the proof of this very decision; without one it has not begun."""
+    confirmed_at = evidence.confirmed_at(record) if evidence else None
+    return None if confirmed_at is None or hold is None else confirmed_at + hold
+
+
+def _retired_at(record: Record, evidence: Evidence | None) -> datetime | None:
+    keep = evidence.keep_old if evidence else None
+    return None if keep is None else record.since + keep
+
+
+def next_in_words(following: Next | None, now: datetime) -> str:
+    """Tell what comes next: `50% in 3m12s`, `50% when the checks allow`, or `-`."""
+    if following is None:
+        return "-"
+    if following.at is None:
+        return following.what
+    left = following.at - now
+    return f"{following.what} " + (
+        f"in {countdown(left)}" if left > timedelta() else "when the checks allow"
+    )
