@@ -437,6 +437,7 @@ def _promoted(rollout: Rollout, seen: Observation) -> Decision:
         Reason.RETIRED,
         f"{record.canary} is stable; {record.stable} retires",
         record_only=True,
+        keep_reason=True,
         phase=Phase.IDLE,
         stable=record.canary,
         stable_revision=record.revision,
@@ -455,7 +456,10 @@ def rolling_back(rollout: Rollout, seen: Observation) -> Decision:
     record = current(seen)
     if confirmed_at(seen) is not None:
         message = f"{record.stable} serves everybody again; {record.message}"
-        return write(rollout, seen, Reason.ROLLED_BACK, message, phase=Phase.ROLLED_BACK)
+        # The record keeps the cause: that a rollout is rolled back, its phase says already.
+        return write(
+            rollout, seen, Reason.ROLLED_BACK, message, keep_reason=True, phase=Phase.ROLLED_BACK
+        )
     proof = proof_of(seen)
     begun = max(record.since, proof.first_probe_at) if proof else seen.now
     if seen.now - begun < rollout.confirm_timeout:

@@ -21,7 +21,6 @@ from daemon.core.record import parse_record, record_annotation
 from daemon.errors import CrossfadeError, PermanentError
 from daemon.kube.objects import DEPLOYMENTS, VIRTUALSERVICES
 from daemon.sandbox.load import Answer, is_failure
-from daemon.sandbox.manifests import text_of
 from daemon.sandbox.shipped import Fact, ShippedDaemon
 from daemon.sandbox.world import World, WorldOptions
 
@@ -147,7 +146,7 @@ class Demo:
             self._screen.say(f"gateway {world.url} (a real Envoy), API server {world.api.url}")
             load = await world.users(USERS_RPS)
             policy = world.directory / "demo-policy.yaml"
-            policy.write_text(text_of("policy.yaml"), encoding="utf-8")
+            policy.write_text(world.manifest("policy.yaml"), encoding="utf-8")
             try:
                 async with self._daemon(policy, world.kubeconfig) as daemon:
                     await self._adopted(world, daemon)
@@ -181,7 +180,7 @@ class Demo:
         began = asyncio.get_running_loop().time()
         before = Counter(world.load.total.answers)
         self._clock_start, self._scene.counts = began, Counter()
-        await world.apply(text_of(stage.manifest))
+        await world.apply(world.manifest(stage.manifest))
         told = self._scene.record.id if self._scene.record else ""
 
         def over(record: Record | None) -> bool:

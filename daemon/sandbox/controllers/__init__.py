@@ -1,0 +1,1 @@
+"""What a rollout needs of a real control plane: Deployments, ReplicaSets, endpoints."""
