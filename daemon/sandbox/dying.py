@@ -8,17 +8,22 @@ from collections.abc import Callable
 from typing import Final
 
 PR_SET_PDEATHSIG: Final = 1
-"""<linux/prctl.h>: the signal a child gets when its parent dies."""
+"""<linux/prctl.h>: the signal a child gets when the thread that started it ends."""
 
 
-def with_parent() -> Callable[[], None] | None:
-    """Return a `preexec_fn` that ties a child's life to ours; None where the system cannot."""
-    return _die_with_parent if sys.platform == "linux" else None
+def with_this_thread() -> Callable[[], None] | None:
+    """Return what a child calls between fork and exec: SIGKILL to it when our thread ends.
 
+    None where the system cannot. Everything is looked up before the fork, because other threads
+    may hold locks during it.
+    """
+    if sys.platform != "linux":
+        return None
+    prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
 
-def _die_with_parent() -> None:
-    """Runs in the child between fork and exec: ask the kernel for SIGKILL when our thread ends."""
-    parent = os.getppid()
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
+    def ask() -> None:
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # we ended before the kernel was asked
+            os._exit(1)
+
+    return ask

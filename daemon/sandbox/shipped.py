@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from daemon.errors import PermanentError
-from daemon.sandbox.dying import with_parent
+from daemon.sandbox.dying import with_this_thread
 
 STOP_SECONDS: Final = 12.0
 """The daemon promises ten."""
@@ -88,7 +88,7 @@ class ShippedDaemon:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=with_parent(),
+            preexec_fn=with_this_thread(),
             limit=LONGEST_LINE,
         )
         self._reading = asyncio.create_task(self._read())  # awaited in stop

@@ -5,13 +5,8 @@ left to the terminal's process group (elsewhere). Must not be put here: what it 
 """
 
 import asyncio
-import ctypes
 import json
-import os
 import platform
-import signal
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +14,7 @@ import aiohttp
 
 from daemon.errors import PermanentError, TransientError
 from daemon.ports import Clock
+from daemon.sandbox.dying import with_this_thread
 from daemon.sandbox.gateway.admin import AdminClient
 from daemon.sandbox.gateway.xds import XdsFiles
 
@@ -31,7 +27,6 @@ LOG_TAIL: Final = 2_000
 """Bytes of Envoy's log that an error quotes."""
 STATS_FLUSH: Final = "0.500s"
 """Histograms are merged this often; Envoy's default of 5 s hides the last seconds of a step."""
-PR_SET_PDEATHSIG: Final = 1
 
 
 def envoy_path() -> str:
@@ -131,7 +126,7 @@ class Envoy:
                 stdout=log,
                 stderr=log,
                 process_group=0,
-                preexec_fn=_end_with_this_thread() if sys.platform == "linux" else None,
+                preexec_fn=with_this_thread(),
             )
         self._session = aiohttp.ClientSession()
         try:
@@ -204,18 +199,3 @@ def _read_address(file: Path) -> tuple[str, int] | None:
     except FileNotFoundError:
         return None
     return (host, int(port)) if port.isdigit() else None
-
-
-def _end_with_this_thread() -> Callable[[], None]:
-    """Make what the child calls between fork and exec: SIGKILL to it when our thread ends.
-
-    Everything is looked up before the fork, because other threads may hold locks during it.
-    """
-    prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
-
-    def ask() -> None:
-        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # we ended before the kernel was asked
-            os._exit(1)
-
-    return ask
