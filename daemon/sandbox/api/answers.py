@@ -16,7 +16,7 @@ from daemon.sandbox.api.resources import Kind
 from daemon.sandbox.api.status import StatusError
 from daemon.sandbox.api.storage import Entry
 from daemon.sandbox.api.store import Store
-from daemon.sandbox.api.table import form_of, partial, table
+from daemon.sandbox.api.table import columns_of, form_of, partial, table
 
 JSON = "application/json"
 
@@ -59,7 +59,7 @@ class Answers:
     ) -> web.Response:  # fmt: skip
         """One object."""
         form = form_of(asked.accept)
-        headers = [("Warning", '299 - "' + text.replace('"', '\\"') + '"') for text in warnings]
+        headers = [("Warning", _warning(text)) for text in warnings]
         if form == "Table":
             body = gojson.encode(
                 self._table(kind, asked, [entry], {"resourceVersion": str(entry.version)})
@@ -102,15 +102,8 @@ class Answers:
         # The columns of events are written for the stored form, so rows are made from that.
         include = asked.query.get("includeObject", "Metadata")
         objects = [entry.obj for entry in entries]
-        return table(
-            kind,
-            asked.version,
-            objects,
-            metadata,
-            now=self._clock(),
-            include=include,
-            headed=headed,
-        )
+        columns = columns_of(kind, asked.version)
+        return table(columns, objects, metadata, now=self._clock(), include=include, headed=headed)
 
     def event_text(
         self, kind: Kind, asked: Asked, form: str, entry: Entry, *, first: bool
@@ -122,3 +115,10 @@ class Answers:
         if form:
             return gojson.encode(partial(entry.obj))
         return self._store.text(kind, asked.version, entry)
+
+
+def _warning(text: str) -> str:
+    """Value of a Warning header; what a header cannot carry is replaced."""
+    quoted = text.replace("\\", "\\\\").replace('"', '\\"')
+    printable = "".join(sign if " " <= sign <= "~" else "?" for sign in quoted)
+    return f'299 - "{printable}"'

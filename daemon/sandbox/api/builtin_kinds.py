@@ -42,7 +42,7 @@ def _core() -> list[Kind]:
         create_on_update=True,
     )
     return [
-        _kind("", "namespaces", "Namespace", "status", "finalize", short_names=("ns",),
+        _kind("", "namespaces", "Namespace", "status", short_names=("ns",),
               prepare=defaults.prepare_namespace, **cluster),
         _kind("", "nodes", "Node", "status", short_names=("no",),
               prepare=defaults.prepare_status_only, **cluster),

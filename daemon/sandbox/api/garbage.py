@@ -1,8 +1,7 @@
-"""What goes when something else has gone: dependents of owners, contents of namespaces and CRDs.
+"""What must not outlive something else: dependents of owners.
 
-The collector only notes what has gone; `pending()` says which objects are to go or to change
-next, and the store does it after the write that caused it, so that watchers see causes before
-effects.
+Invariant: this only notes what has gone and says what depended on it; `deletion` acts on that
+after the write that caused it, so that watchers see causes before effects.
 """
 
 from collections import deque

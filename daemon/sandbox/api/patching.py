@@ -40,6 +40,15 @@ if TYPE_CHECKING:
     from daemon.sandbox.api.store import Outcome, Store
 
 
+class _YamlLoader(yaml.CSafeLoader):
+    """YAML as Kubernetes reads it: a time is a string."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 -- the base class declares it
+        first: [rule for rule in rules if rule[0] != "tag:yaml.org,2002:timestamp"]
+        for first, rules in yaml.CSafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
 class Patching:
     """The four kinds of patches over one store."""
 
@@ -98,6 +107,7 @@ class Patching:
             stated["metadata"]["name"],
         )
         old = self._store.storage.get(kind.key(namespace, name))
+        stated = _part(kind, stated, subresource)
         live = _bare(stated, namespace) if old is None else self._view(kind, version, old)
         writer = Writer(options.manager, "Apply", time_text(self._store.clock()), subresource)
         merged, managed = server_side_apply(
@@ -135,7 +145,7 @@ def read_yaml(body: bytes) -> Any:
     except ValueError:
         pass
     try:
-        return yaml.load(body, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 -- both are safe loaders
+        return yaml.load(body, Loader=_YamlLoader)  # noqa: S506 -- it is a safe loader
     except (yaml.YAMLError, ValueError) as error:
         raise status.bad_request(f"error decoding YAML: {error}") from error
 
@@ -156,6 +166,15 @@ def _stated(kind: Kind, version: str, name: str, body: bytes, options: Options) 
     return stated
 
 
+def _part(kind: Kind, stated: Obj, subresource: str) -> Obj:
+    """What of a configuration counts at this door: all but status, or status alone."""
+    if subresource == "status":
+        kept = {"apiVersion", "kind", "metadata", "status"}
+        metadata = {"name": stated["metadata"]["name"]}
+        return {k: v for k, v in stated.items() if k in kept} | {"metadata": metadata}
+    return {k: v for k, v in stated.items() if k != "status" or not kind.has_status}
+
+
 def _patched(obj: Obj, sent: Patch, kind: Kind) -> Any:
     if sent.content_type == JSON_PATCH:
         return json_patch(obj, sent.body)
@@ -167,7 +186,10 @@ def _patched(obj: Obj, sent: Patch, kind: Kind) -> Any:
         return clone(merge_patch(obj, patch))
     if not isinstance(patch, dict):
         raise status.bad_request("error decoding patch: json: cannot unmarshal into Go value")
-    return clone(strategic_merge(obj, patch, kind.shape))
+    try:
+        return clone(strategic_merge(obj, patch, kind.shape))
+    except (AttributeError, TypeError) as error:
+        raise status.bad_request(f"error decoding patch: {error}") from error
 
 
 def _draft(kind: Kind, version: str, obj: Any, options: Options, old: Entry | None) -> Draft:

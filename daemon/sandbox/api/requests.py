@@ -151,13 +151,13 @@ def deletion_of(asked: Asked, body: Any) -> Deletion:
 class ListOptions:
     """Query of a list or watch. `limit` 0 means no limit; `version` None means none was given."""
 
-    limit: int
-    token: str
-    version: int | None
-    match: str
-    timeout: float | None
-    bookmarks: bool
-    initial_events: bool
+    limit: int = 0
+    token: str = ""
+    version: int | None = None
+    match: str = ""
+    timeout: float | None = None
+    bookmarks: bool = False
+    initial_events: bool = False
 
 
 def list_options(asked: Asked) -> ListOptions:

@@ -18,9 +18,12 @@ from daemon.sandbox.api.fields import Writer
 from daemon.sandbox.api.meta import MalformedObjectError
 from daemon.sandbox.api.patches import Patch
 from daemon.sandbox.api.patching import Patching
+from daemon.sandbox.api.requests import ListOptions
 from daemon.sandbox.api.resources import Kind, Registry
+from daemon.sandbox.api.selectors import parse_labels
 from daemon.sandbox.api.storage import HISTORY, Entry, Key, Storage
 from daemon.sandbox.api.subresources import bind
+from daemon.sandbox.api.watch import Watch
 from daemon.sandbox.api.writing import (
     Draft,
     Options,
@@ -128,11 +131,24 @@ class Store:
         obj: Obj = gojson.decode(self.text(self.kind_of(resource), resource.version, entry))
         return obj
 
-    def list_objects(self, resource: Resource, namespace: str | None = None) -> list[Obj]:
-        """Copies of all objects, by namespace and name."""
+    def list_objects(
+        self, resource: Resource, namespace: str | None = None, *, labels: str = ""
+    ) -> list[Obj]:
+        """Copies of all objects that a label selector selects, by namespace and name."""
         kind = self.kind_of(resource)
+        selected = parse_labels(labels)
         entries = self.storage.entries(*kind.stored_as, namespace)
+        if selected is not None:
+            entries = [entry for entry in entries if selected(entry.obj)]
         return [gojson.decode(self.text(kind, resource.version, entry)) for entry in entries]
+
+    def watch(
+        self, resource: Resource, namespace: str | None = None, *, labels: str = "",
+        version: int | None = None,
+    ) -> Watch:  # fmt: skip
+        """Subscribe to what happens after `version`; without one, to all that is there as well."""
+        options = ListOptions(version=version)
+        return Watch(self.storage, self.kind_of(resource), namespace, parse_labels(labels), options)
 
     def text(self, kind: Kind, version: str, entry: Entry) -> bytes:
         """JSON of an entry in a served version of its kind."""
@@ -165,6 +181,7 @@ class Store:
         if metadata.get("resourceVersion"):
             raise status.bad_request("resourceVersion should not be set on objects to be created")
         if kind.namespaced:
+            _check_namespace(metadata, namespace)
             self._admit(kind, namespace, metadata)
         if not metadata.get("name"):
             self._generate_name(kind, namespace, metadata)
@@ -182,11 +199,6 @@ class Store:
         return Outcome(self._put(kind, key, draft.obj), True, warnings)
 
     def _admit(self, kind: Kind, namespace: str, metadata: Obj) -> None:
-        if metadata.get("namespace", namespace) != namespace:
-            raise status.bad_request(
-                "the namespace of the provided object does not match "
-                "the namespace sent on the request"
-            )
         home = self.storage.get(Key("", "namespaces", "", namespace))
         if home is None:
             raise status.not_found("", "namespaces", namespace)
@@ -236,6 +248,8 @@ class Store:
         if metadata.get("name", name) != name:
             raise status.wrong_name(metadata["name"], name)
         metadata["name"] = name
+        if kind.namespaced:
+            _check_namespace(metadata, namespace)
         if old is None:
             if not kind.create_on_update or subresource or metadata.get("resourceVersion"):
                 raise status.not_found(kind.group, kind.plural, name)
@@ -318,3 +332,10 @@ class Store:
         obj = gojson.decode(old.text)
         bind(obj, binding, time_text(self.clock()))
         self.update(Draft(self.kind_of(resource), "v1", obj), old, options, "binding")
+
+
+def _check_namespace(metadata: Obj, namespace: str) -> None:
+    if (metadata.get("namespace") or namespace) != namespace:
+        raise status.bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request"
+        )

@@ -29,11 +29,10 @@ def columns_of(kind: Kind, version: str) -> tuple[Column, ...]:
 
 
 def table(
-    kind: Kind, version: str, objects: list[Obj], metadata: Obj, *, now: float,
+    columns: tuple[Column, ...], objects: list[Obj], metadata: Obj, *, now: float,
     include: str = "Metadata", headed: bool = True,
 ) -> Obj:  # fmt: skip
     """A meta.k8s.io/v1 Table; events of a watch after the first have no column definitions."""
-    columns = columns_of(kind, version)
     definitions = [
         {
             "name": column.name,

@@ -110,9 +110,17 @@ def check_draft(draft: Draft, old: Obj | None) -> None:
     if schema is not None:
         check(obj, schema, "", causes, old)
     else:
-        causes.extend(kind.check(obj, old))
+        causes.extend(_check_built_in(draft, old))
     if causes:
         raise invalid(kind.group, kind.kind, obj["metadata"].get("name", ""), causes)
+
+
+def _check_built_in(draft: Draft, old: Obj | None) -> list[Cause]:
+    try:
+        return draft.kind.check(draft.obj, old)
+    except (AttributeError, TypeError, KeyError) as error:
+        wrong = MalformedObjectError(f"json: cannot unmarshal: {error}")
+        raise refuse_malformed(draft.kind, draft.version, wrong) from error
 
 
 def begin(draft: Draft, *, namespace: str, uid: str, now: float) -> None:
@@ -132,7 +140,16 @@ def begin(draft: Draft, *, namespace: str, uid: str, now: float) -> None:
         metadata["generation"] = 1
     if kind.has_status:
         obj.pop("status", None)
-    kind.prepare(obj, None)
+    _prepare(draft, None)
+
+
+def _prepare(draft: Draft, old: Obj | None) -> None:
+    """Apply the kind's defaults; built-in kinds have no schema that found wrong types before."""
+    try:
+        draft.kind.prepare(draft.obj, old)
+    except (AttributeError, TypeError, ValueError, KeyError) as error:
+        wrong = MalformedObjectError(f"json: cannot unmarshal: {error}")
+        raise refuse_malformed(draft.kind, draft.version, wrong) from error
 
 
 def carry_over(draft: Draft, old: Obj, subresource: str) -> None:
@@ -160,8 +177,9 @@ def carry_over(draft: Draft, old: Obj, subresource: str) -> None:
         metadata.pop(name, None)
         if name in before:
             metadata[name] = before[name]
-    if not subresource or subresource == "scale":
-        kind.prepare(draft.obj, old)
+    if subresource == "status":
+        return
+    _prepare(draft, old)
     if kind.generation is not None and kind.generation(draft.obj, old):
         metadata["generation"] = before.get("generation", 0) + 1
 
