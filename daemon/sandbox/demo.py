@@ -9,13 +9,14 @@ them. Nothing here decides anything about a release; it only deploys, watches an
 """
 
 import asyncio
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from config.load import load_policy
 from daemon.core.model import Phase, Record, TargetKey
 from daemon.core.record import parse_record, record_annotation
 from daemon.errors import CrossfadeError, PermanentError
@@ -29,6 +30,8 @@ ROUTE: Final = (VIRTUALSERVICES, "gloo-system", "echo")
 USERS_RPS: Final = 300.0
 """Enough that 5 % are fifteen requests a second."""
 POLL_SECONDS: Final = 0.05
+SEEN_SECONDS: Final = 2.0
+"""Over which the share that is really seen is counted."""
 STAGE_SECONDS: Final = 60.0
 """The longest a stage may take before the demo gives up and says where it stood."""
 FAILED_AT_MOST: Final = 10
@@ -100,6 +103,9 @@ class Scene:
         record: as it stands on the route, or None before adoption.
         why: the sentence of the daemon's last look.
         counts: (version, status) -> users' requests of this stage.
+        recent: (seconds, counts) of the last moments, oldest first.
+        checks: name -> (verdict, sentence), as the daemon's last look had them.
+        steps: the policy's weights.
     """
 
     stage: Stage | None = None
@@ -109,11 +115,30 @@ class Scene:
     seconds: float = 0.0
     counts: Counter[Answer] = field(default_factory=Counter)
     ended: list[Ended] = field(default_factory=list)
+    recent: deque[tuple[float, Counter[Answer]]] = field(default_factory=deque)
+    checks: dict[str, tuple[str, str]] = field(default_factory=dict)
+    steps: tuple[int, ...] = ()
 
     def of(self, version: str | None) -> tuple[int, int]:
         """Return (requests, failed) of a version in this stage."""
         mine = [(status, n) for (it, status), n in self.counts.items() if it == version]
         return sum(n for _, n in mine), sum(n for status, n in mine if is_failure(status))
+
+    def count(self, counts: Counter[Answer]) -> None:
+        """Take the present counts."""
+        self.counts = counts
+        self.recent.append((self.seconds, counts))
+        while len(self.recent) > 1 and self.seconds - self.recent[0][0] > SEEN_SECONDS:
+            self.recent.popleft()
+
+    def seen(self, version: str) -> float | None:
+        """Return a version's share of the last moments' requests, in percent."""
+        if not self.recent:
+            return None
+        lately = self.counts - self.recent[0][1]
+        total = lately.total()
+        mine = sum(n for (it, _), n in lately.items() if it == version)
+        return 100 * mine / total if total else None
 
 
 class Screen(Protocol):
@@ -145,6 +170,8 @@ class Demo:
         async with World(WorldOptions()) as world:
             self._screen.say(f"gateway {world.url} (a real Envoy), API server {world.api.url}")
             load = await world.users(USERS_RPS)
+            steps = load_policy(world.manifest("policy.yaml"), filename="policy.yaml")
+            self._scene.steps = tuple(it.weight for it in steps.rollouts["echo"].steps)
             policy = world.directory / "demo-policy.yaml"
             policy.write_text(world.manifest("policy.yaml"), encoding="utf-8")
             try:
@@ -167,6 +194,8 @@ class Demo:
         if fact.get("event") == "rollout.decided":
             self._scene.reason = str(fact.get("reason", ""))
             self._scene.why = str(fact.get("message", ""))
+            checks = fact.get("checks") or {}
+            self._scene.checks = {name: (it[0], it[1]) for name, it in checks.items()}
 
     async def _adopted(self, world: World, daemon: ShippedDaemon) -> None:
         self._screen.say("the daemon starts and adopts the route: v1 is pinned before v2 exists")
@@ -180,11 +209,12 @@ class Demo:
         began = asyncio.get_running_loop().time()
         before = Counter(world.load.total.answers)
         self._clock_start, self._scene.counts = began, Counter()
+        self._scene.recent.clear()
         await world.apply(world.manifest(stage.manifest))
         told = self._scene.record.id if self._scene.record else ""
 
         def over(record: Record | None) -> bool:
-            self._scene.counts = Counter(world.load.total.answers) - before  # type: ignore[union-attr]
+            self._scene.count(Counter(world.load.total.answers) - before)  # type: ignore[union-attr]
             return record is not None and record.id != told and _rests(record)
 
         record = await self._until(world, daemon, over)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, Self
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.panel import Panel
 from rich.table import Table
@@ -20,6 +20,8 @@ from daemon.core.model import Phase, Record
 from daemon.sandbox.demo import Ended, Scene
 
 BAR: Final = 40
+WIDTH: Final = 100
+VERDICTS: Final = {"Pass": "✔", "Fail": "✖"}
 REFRESH: Final = 8
 """Pictures a second; more only costs the two cores that the demo shares with its own load."""
 MARKS: Final = {
@@ -107,8 +109,11 @@ def _picture(scene: Scene) -> Panel | Text:
     if record.canary:
         title += f" → {record.canary}"
     head = Text(f"{_state(record)}   {scene.seconds:.0f} s", style=_style(record))
-    why = Text(f"{scene.reason}: {scene.why}", style="dim", overflow="fold")
-    return Panel(Group(head, _table(scene, record), why), title=title, title_align="left")
+    parts: list[RenderableType] = [head, Text(_strip(scene, record)), _traffic_table(scene, record)]
+    if scene.checks:
+        parts.append(_checks_table(scene))
+    parts.append(Text(f"{scene.reason}: {scene.why}", style="dim", overflow="fold"))
+    return Panel(Group(*parts), title=title, title_align="left", width=WIDTH)
 
 
 def _style(record: Record) -> str:
@@ -117,17 +122,41 @@ def _style(record: Record) -> str:
     return "bold green" if record.phase is Phase.IDLE else "bold cyan"
 
 
-def _table(scene: Scene, record: Record) -> Table:
+def _strip(scene: Scene, record: Record) -> str:
+    """Show the way: what is done, where it stands, what is to come."""
+    if record.canary is None:
+        return "waiting for a new version"
+    went_back = record.phase in (Phase.ROLLING_BACK, Phase.ROLLED_BACK)
+    failed = "✖ smoke" if record.smoke is None and went_back else "○ smoke"
+    smoke = "● smoke" if record.phase is Phase.SMOKE else failed
+    marks = ["✔ smoke" if record.smoke else smoke]
+    for weight in scene.steps:
+        done = record.weight > weight or record.phase in (Phase.FINALISING, Phase.RETIRING)
+        here = record.weight == weight
+        marks.append(f"{'✔' if done else '●' if here else '○'} {weight}%")
+    return "   ".join(marks) + ("   ✖ taken back" if went_back else "")
+
+
+def _traffic_table(scene: Scene, record: Record) -> Table:
     table = Table(box=None, pad_edge=False)
     for name in ("version", "traffic", "set", "seen", "requests", "failed"):
         table.add_column(name, justify="left" if name in ("version", "traffic") else "right")
-    total = sum(scene.counts.values())
     for version, weight in _versions(record):
         requests, failed = scene.of(version)
-        seen = f"{100 * requests / total:.1f}%" if total else "-"
+        share = scene.seen(version)
+        seen = "-" if share is None else f"{share:.1f}%"
         filled = round(BAR * weight / 100)
         bar = "#" * filled + "." * (BAR - filled)
         table.add_row(version, bar, f"{weight}%", seen, str(requests), str(failed))
+    return table
+
+
+def _checks_table(scene: Scene) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for name in ("check", "verdict", "because"):
+        table.add_column(name, overflow="fold")
+    for name, (verdict, message) in scene.checks.items():
+        table.add_row(name, f"{VERDICTS.get(verdict, '?')} {verdict}", message)
     return table
 
 
