@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from config.schema import Rollout
 from daemon.core.model import RouteSeen, Split
-from daemon.gateway import GatewayAddress
+from daemon.gateway import GatewayAddress, GatewayCluster
 from daemon.ports import Obj, Resource
 
 __all__ = ["Found", "GatewayAddress", "RouteObject", "Router"]
@@ -58,4 +58,8 @@ class Router(Protocol):
 
     def gateway(self, rollout: Rollout, obj: Obj) -> GatewayAddress | str:
         """Where smoke and probes go; a sentence where policy and route do not tell."""
+        ...
+
+    def cluster(self, rollout: Rollout) -> GatewayCluster:
+        """What the gateway's Envoys call the cluster of all versions, and where they are."""
         ...

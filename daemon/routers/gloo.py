@@ -10,11 +10,11 @@ from typing import Any
 from config.schema import Rollout
 from daemon.core.model import RouteSeen, Split, TargetKey
 from daemon.core.record import record_annotation
-from daemon.gateway import GatewayAddress
+from daemon.gateway import GatewayAddress, GatewayCluster
 from daemon.kube.objects import ROUTETABLES, SERVICES, UPSTREAMS, VIRTUALSERVICES
 from daemon.ports import Obj
 from daemon.routers.base import Found, RouteObject
-from daemon.routers.gloo_gateway import gateway_address
+from daemon.routers.gloo_gateway import gateway_address, gateway_url
 from daemon.routers.gloo_guide import is_sound, read_guide
 from daemon.routers.gloo_plan import plan_patch, record_text_of
 from daemon.routers.gloo_preflight import (
@@ -103,6 +103,12 @@ class GlooRouter:
         site = site_of(rollout)
         record = recorded(record_text_of(obj, _annotation(rollout)))
         return gateway_address(rollout, obj, layout_of(obj, site, record), site)
+
+    def cluster(self, rollout: Rollout) -> GatewayCluster:
+        """The Upstream's cluster; Gloo calls it `<upstream>_<namespace>`."""
+        site = site_of(rollout)
+        name = f"{site.upstream.name}_{site.upstream.namespace}"
+        return GatewayCluster(gateway_url(rollout, site), name)
 
 
 def _annotation(rollout: Rollout) -> str:

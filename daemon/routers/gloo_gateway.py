@@ -34,9 +34,14 @@ def gateway_address(rollout: Rollout, obj: Any, layout: Layout, site: Site) -> G
         path, demanded = met
         if not path if given.path is None else not _takes_path(matcher, given.path):
             continue
-        url = given.url or f"http://{GATEWAY_SERVICE}.{site.namespace}"
-        return GatewayAddress(url.rstrip("/"), host, given.path or path, demanded | headers)
+        url = gateway_url(rollout, site)
+        return GatewayAddress(url, host, given.path or path, demanded | headers)
     return _ask_path(rollout, layout)
+
+
+def gateway_url(rollout: Rollout, site: Site) -> str:
+    """Return scheme, host and port of the gateway: the policy's, else those of Gloo's chart."""
+    return (rollout.gateway.url or f"http://{GATEWAY_SERVICE}.{site.namespace}").rstrip("/")
 
 
 def _host(rollout: Rollout, obj: Any, site: Site) -> str | None:

@@ -216,7 +216,13 @@ def _owned(obj: Obj, layout: Layout, site: Site) -> Iterator[Said]:
     host = at(obj, "spec", "virtualHost", "options")
     if at(layout.route, "options", "retries") is not None or at(host, "retries") is not None:
         yield _warning(
-            f"{name} retries: a failed try that is repeated with success is not seen as a failure"
+            f"{name} retries: pods count every failed try, though a retry may have saved the user's"
+            " request; queries on the gateway's own counters would not show it"
+        )
+    if at(layout.route, "options", "lbHash") is not None:
+        yield _warning(
+            f"{name} has lbHash: it picks the pod inside a version, the version is drawn for each"
+            " request, so while traffic is split one user meets both versions"
         )
     shadow = at(layout.route, "options", "shadowing")
     if shadow is not None and upstream_of(shadow, site.namespace) == site.upstream:

@@ -12,7 +12,9 @@ import durationpy
 
 from daemon.cli.exits import Failure
 from daemon.errors import CrossfadeError
+from daemon.sandbox.control import controlled
 from daemon.sandbox.demo_command import demo
+from daemon.sandbox.fault_commands import fault
 from daemon.sandbox.gateway import Gloo
 from daemon.sandbox.load import MOST_PER_SECOND
 from daemon.sandbox.world import World, WorldOptions
@@ -32,6 +34,9 @@ def sandbox() -> None:
 
     It needs neither Kubernetes nor root, listens on loopback only, and leaves nothing behind.
     """
+
+
+sandbox.add_command(fault)
 
 
 class _Delay(click.ParamType[float]):
@@ -142,7 +147,7 @@ async def _keep(options: WorldOptions) -> None:
         loop.add_signal_handler(number, _cancel_once(this))
     begun = loop.time()
     with suppress(asyncio.CancelledError):
-        async with World(options) as world:
+        async with World(options) as world, controlled(world):
             click.echo(welcome(world, loop.time() - begun))
             await world.wait()
 

@@ -22,6 +22,18 @@ class SandboxClock(SystemClock):
         return stamp_of(self.now())
 
 
+class MovableClock:
+    """The API server's wall clock: the machine's, moved by `ahead` seconds."""
+
+    def __init__(self, clock: SandboxClock) -> None:
+        self.ahead = 0.0
+        self._clock = clock
+
+    def __call__(self) -> float:
+        """Seconds since the epoch."""
+        return self._clock.now().timestamp() + self.ahead
+
+
 def stamp_of(moment: datetime) -> str:
     """Write a moment as Kubernetes does: RFC 3339, UTC, whole seconds."""
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

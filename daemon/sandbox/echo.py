@@ -10,6 +10,7 @@ from the next request on. Not here: pods and readiness.
 
 import asyncio
 import random
+import re
 import socket
 from bisect import bisect_left
 from collections import Counter
@@ -23,6 +24,9 @@ BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 """Upper bounds in seconds: those that client libraries use by default."""
 MAX_BODY: Final = 1024 * 1024
 """Bytes of a request's body; more is refused with 413."""
+HANG_SECONDS: Final = 0.05
+LONGEST_HANG: Final = 1200
+"""Looks, a minute in all: whoever scrapes gives up long before."""
 LATEST: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -109,6 +113,7 @@ class Echo:
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.path == "/metrics":
+            await self._hang(request)
             return self._metrics()
         loop = asyncio.get_running_loop()
         started = loop.time()
@@ -140,6 +145,13 @@ class Echo:
     def _failure(self) -> web.Response:
         return web.Response(status=500, text=f"version:{self._version} failed\n")
 
+    async def _hang(self, request: web.BaseRequest) -> None:
+        """Keep whoever asks for metrics waiting while the knob says so, until they give up."""
+        for _ in range(LONGEST_HANG):
+            if self._knobs.metrics is not MetricsFault.HANG or request.transport is None:
+                return
+            await asyncio.sleep(HANG_SECONDS)
+
     def _metrics(self) -> web.Response:
         match self._knobs.metrics:
             case MetricsFault.VANISH:
@@ -148,6 +160,8 @@ class Echo:
                 return web.Response(text="<html>it works!</html>\n")
             case MetricsFault.STALE:
                 page = self._frozen
+            case MetricsFault.NAN:
+                page = re.sub(r"(?m)^([^#].*) \S+$", r"\1 NaN", self.counts.page())
             case fault:
                 page = self.counts.page(lying=fault is MetricsFault.LIE)
         return web.Response(body=page.encode(), headers={"Content-Type": LATEST})

@@ -6,7 +6,8 @@
     sandbox.crossfade.dev/start-delay: "5s"     time from start to ready
     sandbox.crossfade.dev/crash: "30s"          the container exits after that long, every time
     sandbox.crossfade.dev/never-ready: "true"   it runs, and never becomes ready
-    sandbox.crossfade.dev/metrics: "stale"      vanish | stale | garbage | lie: /metrics shows that
+    sandbox.crossfade.dev/flap: "2s"            ready for that long, then not, and so on
+    sandbox.crossfade.dev/metrics: "stale"      what /metrics shows, see MetricsFault
 
 Pure. A value that cannot be read keeps the container from starting, with a message that says why.
 """
@@ -25,6 +26,8 @@ PORTS_ANNOTATION: Final = f"{PREFIX}ports"
 """JSON {container port: real port}, written by the node where pods share one address; no knob."""
 LONGEST: Final = timedelta(hours=1)
 """No scene of a sandbox is longer; more is a typing mistake."""
+LEAST_FLAP: Final = "100ms"
+"""Each turn is a status that others must see before the next one."""
 
 
 class MetricsFault(StrEnum):
@@ -39,6 +42,10 @@ class MetricsFault(StrEnum):
     """200, and not the text format"""
     LIE = "lie"
     """every failure counted as a success"""
+    HANG = "hang"
+    """never answered"""
+    NAN = "nan"
+    """the text format, every value of it not a number"""
 
 
 class KnobError(ValueError):
@@ -55,6 +62,7 @@ class Knobs:
     start_delay: float = 0.0
     crash: float | None = None
     never_ready: bool = False
+    flap: float | None = None
     metrics: MetricsFault = MetricsFault.NONE
 
     def may_fail(self, path: str) -> bool:
@@ -84,12 +92,22 @@ def read_knobs(annotations: Mapping[str, str]) -> Knobs:
         start_delay=_seconds("start-delay", given.get("start-delay", "0s")),
         crash=_seconds("crash", given["crash"]) if "crash" in given else None,
         never_ready=_truth("never-ready", given.get("never-ready", "false")),
+        flap=_seconds("flap", given["flap"], least=LEAST_FLAP) if "flap" in given else None,
         metrics=_fault(given.get("metrics", "none")),
     )
 
 
 KNOBS: Final = frozenset(
-    {"error-rate", "error-paths", "latency", "start-delay", "crash", "never-ready", "metrics"}
+    {
+        "error-rate",
+        "error-paths",
+        "latency",
+        "start-delay",
+        "crash",
+        "never-ready",
+        "flap",
+        "metrics",
+    }
 )
 
 
@@ -103,14 +121,14 @@ def _share(text: str) -> float:
     return share
 
 
-def _seconds(knob: str, text: str) -> float:
+def _seconds(knob: str, text: str, *, least: str = "0s") -> float:
     try:
         span = durationpy.from_str(text)
     except durationpy.DurationError:
         span = timedelta(-1)
-    if not timedelta(0) <= span <= LONGEST:
+    if not durationpy.from_str(least) <= span <= LONGEST:
         raise KnobError(
-            f"{PREFIX}{knob}: {text!r} is not a duration from 0s to 1h, such as 50ms or 5s"
+            f"{PREFIX}{knob}: {text!r} is not a duration from {least} to 1h, such as 500ms or 5s"
         )
     return float(span.total_seconds())
 

@@ -165,9 +165,17 @@ class PodRun:
             if self._killed or (left is not None and left <= 0):
                 await self._crash(started_at)
                 return
-            ready = not self.knobs.never_ready
+            up, turn = self._flapping(self._clock.monotonic() - began)
+            ready = up and not self.knobs.never_ready
             await self._report(ready=ready, waiting=("", ""), started_at=started_at)
-            await self._next_news(left)
+            await self._next_news(min((it for it in (left, turn) if it is not None), default=None))
+
+    def _flapping(self, age: float) -> tuple[bool, float | None]:
+        """Tell whether it is ready at that age, and in how many seconds that turns."""
+        flap = self.knobs.flap
+        if flap is None:
+            return True, None
+        return int(age // flap) % 2 == 0, flap - age % flap
 
     async def _crash(self, started_at: str) -> None:
         await self._stop(0.0)

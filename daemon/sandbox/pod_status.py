@@ -38,6 +38,8 @@ class PodStatus:
 
     def __init__(self, pod: Obj, stamp: Callable[[], str]) -> None:
         self._spec: dict[str, Any] = pod["spec"]
+        # A real API server decides it when the pod is created, and refuses another.
+        self._qos = (pod.get("status") or {}).get("qosClass", "BestEffort")
         self._stamp = stamp
         self._begun = stamp()
         self._changed: dict[str, tuple[str, str]] = {}
@@ -52,7 +54,7 @@ class PodStatus:
             "hostIP": "127.0.0.1",
             "podIP": ip or None,
             "podIPs": [{"ip": ip}] if ip else None,
-            "qosClass": "BestEffort",
+            "qosClass": self._qos,
             "conditions": [
                 self._condition("PodScheduled", "True"),
                 self._condition("Initialized", "True"),

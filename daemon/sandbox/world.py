@@ -25,7 +25,7 @@ from daemon.sandbox.actions import NAMESPACE, POLL_SECONDS, Actions
 from daemon.sandbox.addresses import OWN_ADDRESSES, Addresses
 from daemon.sandbox.api import ApiServer
 from daemon.sandbox.client import SandboxClient
-from daemon.sandbox.clock import SandboxClock
+from daemon.sandbox.clock import MovableClock, SandboxClock
 from daemon.sandbox.controllers.plane import ControlPlane
 from daemon.sandbox.crds import gloo_crds
 from daemon.sandbox.gateway import GatewayController, GatewayOptions, Gloo
@@ -80,6 +80,7 @@ class World(Actions):
 
     Attributes:
         api: the API server; `api.faults` breaks it.
+        api_clock: its wall clock, which may be moved.
         gateway: the control plane and its Envoys, with faults of its own.
         directory: holds `kubeconfig` and the manifests.
         load: the users of now or of last, None before the first.
@@ -93,6 +94,7 @@ class World(Actions):
     def __init__(self, options: WorldOptions = WorldOptions()) -> None:
         self.options = options
         self.clock = SandboxClock()
+        self.api_clock = MovableClock(self.clock)
         self._rng = random.Random(options.seed)  # noqa: S311 -- the chance of a play, not of a secret
         self._addresses = Addresses(self._rng, own=options.own_addresses)
         self._up = asyncio.Event()
@@ -234,7 +236,8 @@ class World(Actions):
     # ------------------------------------------------------------ parts
 
     async def _start_api(self, stack: AsyncExitStack) -> ApiServer:
-        api = ApiServer(tokens=self.options.tokens, admins=frozenset({ADMIN}))
+        admins = frozenset({ADMIN})
+        api = ApiServer(clock=self.api_clock, tokens=self.options.tokens, admins=admins)
         for crd in gloo_crds():
             api.add_crd(crd)
         stack.push_async_callback(api.stop)

@@ -164,7 +164,8 @@ def _refuse_conflicts(others: Iterable[Obj], written: Iterable[Path], allowed: s
         who = f'"{entry.get("manager", "")}"'
         if entry.get("subresource"):
             who += f' with subresource "{entry["subresource"]}"'
-        who += f" using {entry.get('apiVersion', '')}"
+        if entry.get("operation") == "Update":
+            who += f" using {entry.get('apiVersion', '')}"
         causes.extend((who, _spell(path)) for path in sorted(owned))
     if not causes:
         return

@@ -68,16 +68,17 @@ class Remover:
 
     def _check_preconditions(self, kind: Kind, entry: Entry, deletion: Deletion) -> None:
         uid = entry.obj["metadata"]["uid"]
-        for name, wanted, found in (
-            ("UID", deletion.uid, uid),
-            ("ResourceVersion", deletion.version, str(entry.version)),
+        for name, wanted, found, happened in (
+            ("UID", deletion.uid, uid, "deleted and then recreated"),
+            ("ResourceVersion", deletion.version, str(entry.version), "modified"),
         ):
             if wanted is not None and wanted != found:
                 why = (
-                    f"Precondition failed: {name} in precondition: {wanted}, "
-                    f"{name} in object meta: {found}"
+                    f"the {name} in the precondition ({wanted}) does not match the {name} in "
+                    f"record ({found}). The object might have been {happened}"
                 )
-                raise status.conflict(kind.group, kind.plural, entry.key.name, why)
+                # Here, and only here, the real server names the kind where the plural belongs.
+                raise status.conflict(kind.group, kind.kind, entry.key.name, why)
 
     def _contents(self, kind: Kind, entry: Entry) -> list[tuple[Entry, Kind]]:
         """What lives in a namespace, or the objects of a CRD."""

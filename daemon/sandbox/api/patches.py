@@ -140,7 +140,8 @@ def _replace(document: Any, path: str, operation: dict[str, Any]) -> Any:
     if path == "":
         return operation.get("value")
     container, name = _container(document, path)
-    if _member(container, name) is _MISSING:
+    # RFC 6902 refuses a missing member, too; the real server's library writes it.
+    if not isinstance(container, dict) and _member(container, name) is _MISSING:
         raise _CannotApplyError
     key: Any = name if isinstance(container, dict) else _index(name, len(container))
     container[key] = operation.get("value")

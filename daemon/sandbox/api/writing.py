@@ -60,6 +60,12 @@ def identify(kind: Kind, version: str, body: Any) -> Obj:
     if not isinstance(body, dict):
         raise bad_request(f"json: cannot unmarshal into Go value of type {kind.kind}")
     wanted = {"apiVersion": kind.api_version(version), "kind": kind.kind}
+    sent = {name: body.get(name, wanted[name]) for name in wanted}
+    if not kind.schemas and sent["kind"] != kind.kind:
+        raise bad_request(
+            f'{sent["kind"]} in version "{version}" cannot be handled as a {kind.kind}: '
+            f"converting ({version}.{sent['kind']}) to (core.{kind.kind}): unknown conversion"
+        )
     for name, word in (("apiVersion", "API version"), ("kind", "kind")):
         if body.get(name, wanted[name]) != wanted[name]:
             raise bad_request(

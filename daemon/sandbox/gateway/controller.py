@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from daemon.errors import CrossfadeError
-from daemon.kube.listwatch import Change, ListWatch
+from daemon.kube.listwatch import Change, ListWatch, WatchTimings
 from daemon.ports import Clock, Cluster, Obj
 from daemon.sandbox.gateway.clusters import Gloo
 from daemon.sandbox.gateway.envoy import Envoy
@@ -23,6 +23,8 @@ from daemon.sandbox.gateway.status import StatusWriter
 from daemon.sandbox.gateway.translator import NO_PROXY, Proxy, Translation, empty, translate
 from daemon.sandbox.gateway.xds import XdsFiles
 
+TIMINGS: Final = WatchTimings(longest_pause=1.0)
+"""Faults are put into a sandbox's API server; nobody wants to wait half a minute afterwards."""
 DEBOUNCE: Final = 0.01
 """Seconds; objects applied together are translated together."""
 SWEEP_AFTER: Final = 0.25
@@ -96,6 +98,7 @@ class GatewayController:
                 changed=self._noticed,
                 clock=clock,
                 rng=rng,
+                timings=TIMINGS,
             )
             for name, resource in (GATEWAY_KINDS | CLUSTER_KINDS).items()
             if name != "endpoints"  # the slices say the same
@@ -113,7 +116,11 @@ class GatewayController:
 
     def proxy_objects(self) -> list[Obj]:
         """The gateway's Service and EndpointSlices, known once `started`."""
-        return proxy_objects(self.addresses, namespace=self.options.namespace)
+        return proxy_objects(
+            self.addresses,
+            namespace=self.options.namespace,
+            admin_ports=[envoy.admin_port for envoy in self.envoys],
+        )
 
     async def settled(self) -> None:
         """Wait until all changes seen so far are translated and every running proxy has decided.
@@ -127,6 +134,16 @@ class GatewayController:
                 await envoy.decide()
 
     # ------------------------------------------------------------ faults
+
+    @property
+    def frozen(self) -> frozenset[int]:
+        """Numbers of the proxies that are told nothing."""
+        return frozenset(self._frozen)
+
+    @property
+    def refusing(self) -> str:
+        """Why everything is rejected; empty where it is not."""
+        return self._refuse
 
     def freeze(self, *proxies: int) -> None:
         """Take objects and write statuses, but never tell these proxies (none named: all)."""

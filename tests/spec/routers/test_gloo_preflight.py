@@ -218,6 +218,11 @@ def test_a_shadow_elsewhere_is_fine():
 
 WARNED = [
     ("retries of the route", {"options": {"retries": {"numRetries": 3}}}, "retries"),
+    (
+        "a hash policy",
+        {"options": {"lbHash": {"hashPolicies": []}}},
+        "one user meets both versions",
+    ),
     ("options from elsewhere", {"optionsConfigRefs": {"delegateOptions": []}}, "RouteOptions"),
 ]
 
