@@ -107,6 +107,20 @@ def _json_value(value: object) -> object:
     return value
 
 
+Port = Annotated[
+    int | str,
+    BeforeValidator(grammar.port),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 1, "maximum": 65535},
+                {"type": "string", "pattern": grammar.PORT_NAME, "maxLength": 63},
+            ]
+        }
+    ),
+]
+"""A port by its number, or by its name in a Service."""
+
 JsonValue = Annotated[str | int | float | bool | None, BeforeValidator(_json_value)]
 JsonPath = Annotated[str, AfterValidator(grammar.json_path)]
 GatewayUrl = Annotated[str, AfterValidator(literal_or_reference(grammar.origin))]

@@ -19,6 +19,8 @@ OBJECT_REF: Final = rf"^{LABEL_NAME}/{OBJECT_NAME}$"
 VERSION: Final = r"^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
 JSON_PATH: Final = r"^\$((\.[A-Za-z_][-A-Za-z0-9_]*)|(\[[0-9]{1,6}\]))*$"
 
+PORT_NAME: Final = r"^[a-z0-9-]*[a-z][a-z0-9-]*$"
+
 MAX_PATTERN: Final = 200
 """Characters of a body expression: what a person can check by reading."""
 
@@ -54,6 +56,18 @@ def name(text: str) -> str:
             f"{quoted(text)} is not a name; lower-case letters, digits and '-', at most 63"
         )
     return text
+
+
+def port(value: object) -> object:
+    """A port's number, or its name; a number as text would be neither."""
+    if type(value) is int and 1 <= value <= 65535:
+        return value
+    if isinstance(value, str) and len(value) <= 63 and re.fullmatch(PORT_NAME, value, re.ASCII):
+        return value
+    if isinstance(value, str) and value.isdecimal():
+        raise ValueError(f"{quoted(value)} is a text; write a port's number without quotes")
+    shown = quoted(value) if isinstance(value, str) else value if type(value) is int else "this"
+    raise ValueError(f"{shown} is no port; write a number from 1 to 65535, or a port's name")
 
 
 def object_ref(text: str) -> str:

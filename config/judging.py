@@ -8,7 +8,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
-from config.fields import FilePath, MetricName, Query, Secret, Title, Url, UrlPath
+from config.fields import FilePath, MetricName, Port, Query, Secret, Title, Url, UrlPath
 from config.model import DAY, MINUTE, SECOND, Model, exactly_one
 from config.quantities import Between, Duration, Percent, PercentBetween
 
@@ -35,6 +35,16 @@ class PodsSource(Model):
     path: UrlPath = Field("/metrics", description="Path of the metrics page.")
 
 
+class EnvoySource(Model):
+    """Read what the gateway pods count of each pod; every attempt, those with the header too."""
+
+    port: Port = Field(
+        8082,
+        description="Port of each gateway pod with Envoy's page /clusters: its number, or its name"
+        " in the Service's EndpointSlices. Gloo's readConfig has it on 8082.",
+    )
+
+
 class PrometheusSource(Model):
     """Ask a Prometheus."""
 
@@ -59,13 +69,16 @@ class Metrics(Model):
 
     prometheus: PrometheusSource | None = Field(None, description="Ask a Prometheus.")
     pods: PodsSource | None = Field(None, description="Read each pod's own metrics page.")
+    envoy: EnvoySource | None = Field(
+        None, description="Read what the gateway pods count of each pod; no durations."
+    )
     series: Series = Field(
         default_factory=Series, description="Names of the application's metrics and labels."
     )
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        exactly_one(prometheus=self.prometheus, pods=self.pods)
+        exactly_one(prometheus=self.prometheus, pods=self.pods, envoy=self.envoy)
         return self
 
 

@@ -19,7 +19,10 @@ DEFAULT_BAKE: Final = format_duration(Rollout.model_fields["bake"].default)
 _WHOLE: Final = frozenset({"canaryHeader", "selector"})
 """Mappings that mean something only as they were written."""
 
-_EITHER: Final = (frozenset({"virtualService", "routeTable"}), frozenset({"prometheus", "pods"}))
+_EITHER: Final = (
+    frozenset({"virtualService", "routeTable"}),
+    frozenset({"prometheus", "pods", "envoy"}),
+)
 """Choices: naming one in a more specific layer takes the others away."""
 
 

@@ -151,7 +151,8 @@ def _queries_have_their_data(placed: Placed) -> Iterator[Problem]:
         if check.query is None:
             continue
         if least is None:
-            yield placed.error("a query needs metrics.prometheus; pods cannot be asked", *path)
+            source = "gateway pods" if rollout.metrics.envoy else "pods"
+            yield placed.error(f"a query needs metrics.prometheus; {source} cannot be asked", *path)
         elif rollout.analysis.window < least:
             window, needed = format_duration(rollout.analysis.window), format_duration(least)
             message = f"{window} holds fewer than {MIN_SCRAPES} scrapes; write at least {needed}"
@@ -159,6 +160,19 @@ def _queries_have_their_data(placed: Placed) -> Iterator[Problem]:
         if "version" not in re.findall(r"\{\{\s*(\w+)\s*\}\}", check.query):
             yield placed.warning(
                 "does not use {{ version }}: it judges all versions together", *path
+            )
+
+
+def _durations_are_counted(placed: Placed) -> Iterator[Problem]:
+    """Envoy keeps no durations of an endpoint."""
+    if placed.rollout.metrics.envoy is None:
+        return
+    for index, check in enumerate(placed.rollout.analysis.checks):
+        if check.latency is not None:
+            yield placed.error(
+                "metrics.envoy counts requests and failures, and no durations: take this check out,"
+                " or use metrics.pods or metrics.prometheus",
+                *("analysis", "checks", index, "latency"),
             )
 
 
@@ -202,6 +216,7 @@ _RULES: Final = (
     _headers_apart,
     _at_least_one_check,
     _queries_have_their_data,
+    _durations_are_counted,
     _prometheus_is_not_flooded,
     _scaling_the_canary_helps,
     _minimum_in_reach,

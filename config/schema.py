@@ -36,6 +36,7 @@ from config.fields import (
 from config.judging import (
     Analysis,
     Check,
+    EnvoySource,
     Latency,
     Metrics,
     OnNoData,
@@ -51,6 +52,7 @@ __all__ = [
     "After",
     "Analysis",
     "Check",
+    "EnvoySource",
     "Expect",
     "Gateway",
     "GlooRoute",

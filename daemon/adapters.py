@@ -5,13 +5,16 @@ Where requests go is derived from policy and route at the moment of the work, ne
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 
-from analysis.errors import RefusedError
-from analysis.providers.base import Provider
+from analysis.errors import ProviderError, RefusedError
+from analysis.providers.base import Provider, Scope
+from analysis.providers.envoy_page import LARGEST_PAGE
 from analysis.providers.pods import PodsProvider
 from config.references import resolve_references
-from config.schema import Rollout
+from config.schema import EnvoySource, Rollout
 from daemon.core.model import Proof, SmokeResult, Work
+from daemon.envoy import envoy_provider
 from daemon.errors import CrossfadeError, PermanentError, TransientError
 from daemon.gateway import GatewayAddress, list_proxies, service_of
 from daemon.ports import Clock, Cluster, Http, HttpRequest, Obj
@@ -24,6 +27,8 @@ MAX_PAGE_BYTES = 1024 * 1024
 """A metrics page of one pod; a longer one is refused, not cut."""
 LONGEST_FETCH = 5.0
 """Seconds for one page, or 80 % of the interval if that is shorter."""
+PREFLIGHT_FETCH = 2.0
+"""Seconds for the pages that preflight looks at: a look at the target waits for them."""
 UNDERIVABLE_RETRY_SECONDS = 5.0
 """A gateway address that cannot be derived is told, and looked for again: the route may change."""
 
@@ -69,13 +74,15 @@ class Adapters:
         return await self._prover.prove(job, report)
 
     async def smoke(self, work: Work, rollout: Rollout, obj: Obj) -> SmokeResult:
-        """Run the smoke test of a decision that is proved."""
+        """Run the smoke test of a decision that is proved.
+
+        Raises:
+            PermanentError: it cannot run, which says nothing about the canary.
+        """
         assert work.canary is not None
         address = self._address(rollout, obj)
         if isinstance(address, str):
-            return SmokeResult(
-                work.rollout, work.decision, work.revision, False, address, self._now()
-            )
+            raise PermanentError(address)
         smoke = resolved(rollout).smoke
         assert smoke is not None
         job = SmokeJob(
@@ -119,7 +126,20 @@ class Adapters:
             ProviderError: a reference cannot be looked up.
         """
         interval = rollout.analysis.interval.total_seconds()
-        timeout = min(LONGEST_FETCH, 0.8 * interval)
+        return self._provider(rollout, min(LONGEST_FETCH, 0.8 * interval))
+
+    async def metrics_fault(self, rollout: Rollout) -> str:
+        """Say why nothing could be judged by these metrics; empty where that shows only later."""
+        if rollout.metrics.envoy is None:
+            return ""
+        nobody = Scope(rollout.namespace, rollout.name, "", None, {}, rollout.metrics)
+        try:
+            await self._provider(rollout, PREFLIGHT_FETCH).read(nobody)
+        except ProviderError as problem:
+            return str(problem)
+        return ""
+
+    def _provider(self, rollout: Rollout, timeout: float) -> Provider:
         if rollout.metrics.prometheus is not None:
             from daemon.prometheus import prometheus_provider
 
@@ -129,10 +149,22 @@ class Adapters:
                 raise RefusedError(str(problem)) from problem
             source = rollout.metrics.prometheus.model_copy(update={"url": url})
             return prometheus_provider(source, self._clock, timeout)
+        if rollout.metrics.envoy is not None:
+            return self._envoy_provider(rollout, rollout.metrics.envoy, timeout)
         return PodsProvider(self._fetch, self._clock.monotonic, timeout=timeout)
 
-    async def _fetch(self, url: str, seconds: float) -> bytes:
-        request = HttpRequest(url=url, timeout=seconds, max_body=MAX_PAGE_BYTES)
+    def _envoy_provider(self, rollout: Rollout, source: EnvoySource, timeout: float) -> Provider:
+        try:
+            upstream = self._router.cluster(resolved(rollout))
+        except PermanentError as problem:
+            raise RefusedError(str(problem)) from problem
+        fetch = partial(self._fetch, largest=LARGEST_PAGE)
+        return envoy_provider(
+            source, upstream, self._cluster, self._clock, fetch=fetch, timeout=timeout
+        )
+
+    async def _fetch(self, url: str, seconds: float, largest: int = MAX_PAGE_BYTES) -> bytes:
+        request = HttpRequest(url=url, timeout=seconds, max_body=largest)
         try:
             answer = await self._http.send(request)
         except TransientError as problem:

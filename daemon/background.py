@@ -20,13 +20,17 @@ from analysis.judge import settings_from as judge_settings
 from analysis.memory import restore, save
 from analysis.providers.base import PodAddress, Provider, Scope
 from analysis.samples import Number, NumberKind, Reading, close_block
+from analysis.verdict import Ground, Judgement, Verdict
 from config.schema import Rollout
-from daemon.core.model import Judged, Proof, SmokeResult, TargetKey, Work
+from daemon.core.model import Judged, Proof, SmokeFault, SmokeResult, TargetKey, Work
 from daemon.kube.objects import PodRecord, label
 from daemon.memory import Memory
 from daemon.ports import Clock, Obj
 
 Report = Callable[[Proof], None]
+
+AGAIN_SECONDS = 5.0
+"""Between two tries of side work that broke; a person needs longer to mend what broke it."""
 
 
 class Proving(Protocol):
@@ -57,6 +61,8 @@ class Tools:
     pods: Callable[[Rollout], tuple[PodRecord, ...]]
     wake: Callable[[TargetKey], None]
     proved: Callable[[TargetKey], None]
+    shared: Callable[[TargetKey, float], None] = lambda _key, _percent: None
+    """told the share of ordinary requests that the canary really completed, in percent"""
 
 
 @dataclass(slots=True)
@@ -105,23 +111,42 @@ class Beside:
             self._proving = None
         if wanted is None or obj is None or self._proving is not None:
             return
-        coroutine = self._guarded("proof", self._prove_and_smoke(wanted, rollout, obj))
         assert identity is not None
-        self._proving = _Slot(identity, group.create_task(coroutine))
+        task = group.create_task(self._prove_and_smoke(wanted, rollout, obj))
+        self._proving = _Slot(identity, task)
 
     async def _prove_and_smoke(self, work: Work, rollout: Rollout, obj: Obj) -> None:
         if work.prove:
-            proof = await self._tools.prove(work, rollout, obj, self._report)
-            before = self._memory.confirmed.get((proof.rollout, proof.decision))
-            if before is not None and proof.confirmed_at is not None:
-                # Proved again after a restart: the hold goes on from the first proof.
-                proof = replace(proof, confirmed_at=min(before, proof.confirmed_at))
-            self._report(proof)
-            self._tools.proved(self._key)
+            began = self._tools.now()
+
+            def broke(why: str) -> None:
+                self._report(Proof(work.rollout, work.decision, None, began, f"probing: {why}"))
+
+            await self._persist("proof", lambda: self._prove(work, rollout, obj), broke)
         if work.smoke:
-            result = await self._tools.smoke(work, rollout, obj)
-            self._memory.findings = replace(self._memory.findings, smoke=result)
-            self._tools.wake(self._key)
+            await self._persist(
+                "smoke",
+                lambda: self._smoke(work, rollout, obj),
+                lambda why: self._cannot_smoke(SmokeFault(work.rollout, work.decision, why)),
+            )
+
+    async def _prove(self, work: Work, rollout: Rollout, obj: Obj) -> None:
+        proof = await self._tools.prove(work, rollout, obj, self._report)
+        before = self._memory.confirmed.get((proof.rollout, proof.decision))
+        if before is not None and proof.confirmed_at is not None:
+            # Proved again after a restart: the hold goes on from the first proof.
+            proof = replace(proof, confirmed_at=min(before, proof.confirmed_at))
+        self._report(proof)
+        self._tools.proved(self._key)
+
+    async def _smoke(self, work: Work, rollout: Rollout, obj: Obj) -> None:
+        result = await self._tools.smoke(work, rollout, obj)
+        self._memory.findings = replace(self._memory.findings, smoke=result)
+        self._tools.wake(self._key)
+
+    def _cannot_smoke(self, fault: SmokeFault) -> None:
+        self._memory.findings = replace(self._memory.findings, smoke_fault=fault)
+        self._tools.wake(self._key)
 
     def _report(self, proof: Proof) -> None:
         self._memory.findings = replace(self._memory.findings, proof=proof)
@@ -143,18 +168,30 @@ class Beside:
             self._reader.take(wanted)
             return
         self._reader = _Reader(self._key, self._memory, self._tools, rollout, wanted)
-        coroutine = self._guarded("reader", self._reader.run())
         assert identity is not None
-        self._reading = _Slot(identity, group.create_task(coroutine))
+        # What was read is out of date soon; that nothing new comes is what the target sees.
+        reading = self._persist("reader", self._reader.run, lambda _: None)
+        self._reading = _Slot(identity, group.create_task(reading))
 
-    async def _guarded(self, what: str, work: Coroutine[Any, Any, None]) -> None:
-        """A bug in one target's side work must not end the daemon; it is told, and seen as held."""
-        try:
-            await work
-        except asyncio.CancelledError:
-            raise
-        except Exception:  # noqa: BLE001 - the worker boundary of the side work
-            self._log.exception("background.failed", work=what)
+    async def _persist(
+        self, what: str, begin: Callable[[], Coroutine[Any, Any, None]], told: Callable[[str], None]
+    ) -> None:
+        """Begin again after a fault, until it ends by itself or is cancelled.
+
+        One target's side work must neither end the daemon nor fall silent: whatever is the matter,
+        a missing Secret or a bug of ours, is told, and seen as held.
+        """
+        said = ""
+        while True:
+            try:
+                return await begin()
+            except Exception as fault:  # noqa: BLE001 - the worker boundary of the side work
+                why = str(fault) or type(fault).__name__
+                if why != said:
+                    self._log.exception("background.failed", work=what)
+                    said = why
+                told(why)
+            await self._tools.clock.sleep(AGAIN_SECONDS)
 
 
 class _Reader:
@@ -180,7 +217,8 @@ class _Reader:
         self._before: Reading | None = None
         self._before_weight = work.weight
         self._provider: Provider | None = None
-        self._log = structlog.get_logger("crossfade").bind(target=str(key))
+        self._told: tuple[Verdict, Ground] | None = None
+        self._log = structlog.get_logger("crossfade").bind(target=str(key), rollout=work.rollout)
 
     def take(self, work: Work) -> None:
         """Go on under a new decision, or under the same one now proved."""
@@ -197,7 +235,8 @@ class _Reader:
                 await self._pause()
         finally:
             if self._provider is not None:
-                await self._provider.close()
+                provider, self._provider = self._provider, None
+                await provider.close()
 
     async def _pause(self) -> None:
         """Wait for the interval, or until something changed."""
@@ -233,12 +272,31 @@ class _Reader:
                     canary=work.canary,
                     weight=work.weight,
                 )
+                if both := block.canary.requests + block.stable.requests:
+                    self._tools.shared(self._key, 100 * block.canary.requests / both)
             self._before, self._before_weight = reading, upcoming.weight
             self._state, judgement = judge(self._settings, self._state, block, numbers)
         self._keep(work)
         judged = Judged(work.rollout, work.decision, work.revision, judgement, self._tools.now())
+        self._tell(work, judgement)
         self._memory.findings = replace(self._memory.findings, judged=judged)
         self._tools.wake(self._key)
+
+    def _tell(self, work: Work, judgement: Judgement) -> None:
+        """Log a judgement when it says something else than the one before."""
+        news = (judgement.verdict, judgement.ground)
+        if news == self._told:
+            return
+        self._told = news
+        self._log.info(
+            "check.judged",
+            revision=work.revision,
+            step=work.step,
+            weight=work.weight,
+            verdict=str(judgement.verdict),
+            reason=str(judgement.ground),
+            message=judgement.message,
+        )
 
     async def _numbers(self, provider: Provider, work: Work) -> dict[str, Number]:
         window = self._rollout.analysis.window.total_seconds()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from config.schema import Rollout
-from daemon.core.model import Decision, Delete, Effect, Observation, ScaleToZero
+from daemon.core.model import Decision, Delete, Effect, Observation, ScaleToZero, Split
 from daemon.core.record import format_record, record_annotation
 from daemon.errors import CrossfadeError, InvalidError, NotFoundError, PermanentError
 from daemon.kube import patch
@@ -37,6 +37,17 @@ class Outcome:
 
     result: Result
     detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """A decision patch as it was sent."""
+
+    rollout: Rollout
+    split: Split | None
+    key: str
+    text: str
+    operations: list[patch.Operation]
 
 
 class Hands:
@@ -73,13 +84,18 @@ class Hands:
     ) -> Outcome:
         assert decision.record is not None
         text = format_record(decision.record)
-        at = self._router.address(rollout)
-        operations = self._router.plan(rollout, obj, decision.split, text)
-        body = patch.encode(operations)
+        attempt = _Attempt(
+            rollout=rollout,
+            split=decision.split,
+            key=record_annotation(seen.key),
+            text=text,
+            operations=self._router.plan(rollout, obj, decision.split, text),
+        )
+        at, body = self._router.address(rollout), patch.encode(attempt.operations)
         try:
             stored = await self._cluster.json_patch(at.resource, at.namespace, at.name, body)
         except CrossfadeError as problem:
-            outcome = await self._read_back(rollout, seen, text, memory, problem)
+            outcome = await self._read_back(attempt, memory, problem)
         else:
             outcome = Outcome(Result.WRITTEN)
             memory.written = stored
@@ -88,40 +104,30 @@ class Hands:
         return outcome
 
     async def _read_back(
-        self,
-        rollout: Rollout,
-        seen: Observation,
-        text: str,
-        memory: Memory,
-        problem: CrossfadeError,
+        self, attempt: _Attempt, memory: Memory, problem: CrossfadeError
     ) -> Outcome:
-        at = self._router.address(rollout)
+        at = self._router.address(attempt.rollout)
         try:
             found = await self._cluster.get(at.resource, at.namespace, at.name)
         except NotFoundError:
             return Outcome(Result.OVERTAKEN, "the route is gone")
-        key = record_annotation(seen.key)
-        there = (found["metadata"].get("annotations") or {}).get(key)
+        there = (found["metadata"].get("annotations") or {}).get(attempt.key)
         memory.written = found
-        if there == text:
+        if there == attempt.text:
             return Outcome(Result.WRITTEN, f"read back after: {problem}")
-        if self._same(rollout, seen, found) and isinstance(problem, PermanentError):
+        if not isinstance(problem, PermanentError):
+            raise problem
+        if self._is_as_read(attempt, found):
             return Outcome(Result.REFUSED, _words(problem))
-        if isinstance(problem, PermanentError):
-            return Outcome(Result.OVERTAKEN, str(problem))
-        raise problem
+        return Outcome(Result.OVERTAKEN, str(problem))
 
-    def _same(self, rollout: Rollout, seen: Observation, found: Obj) -> bool:
-        """Tell whether everything that the patch tested stands as it was read."""
-        now = self._router.read(rollout, found, None)
-        before = seen.route
-        assert before is not None
-        return (now.uid, now.record_text, now.owned, now.guide) == (
-            before.uid,
-            before.record_text,
-            before.owned,
-            before.guide,
-        )
+    def _is_as_read(self, attempt: _Attempt, found: Obj) -> bool:
+        """Tell whether all that the patch tested stands: the same plan would come of it again."""
+        try:
+            again = self._router.plan(attempt.rollout, found, attempt.split, attempt.text)
+        except PermanentError:
+            return False
+        return again == attempt.operations
 
     # ------------------------------------------------------------ effects
 

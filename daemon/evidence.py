@@ -5,6 +5,7 @@ costs statistical power, history, or a pause; never safety. The one write that m
 policy, before a rollout begins. References `${...}` are stored unresolved, so no secret is here.
 """
 
+import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -61,6 +62,7 @@ class Evidence:
         self._namespace = namespace
         self._versions: dict[TargetKey, str] = {}
         self._texts: dict[TargetKey, Mapping[str, str]] = {}
+        self._turns: dict[TargetKey, asyncio.Lock] = {}
 
     async def load_all(self) -> dict[TargetKey, Stored]:
         """Read every target's evidence.
@@ -89,9 +91,13 @@ class Evidence:
         Raises:
             CrossfadeError: it could not be written.
         """
-        texts = _texts(draft)
-        if self._texts.get(key) == texts:
-            return
+        # A proof and a look may save at the same moment; two writes would only conflict.
+        async with self._turns.setdefault(key, asyncio.Lock()):
+            texts = _texts(draft)
+            if self._texts.get(key) != texts:
+                await self._save(key, texts)
+
+    async def _save(self, key: TargetKey, texts: Mapping[str, str]) -> None:
         body: Obj = {
             "apiVersion": "v1",
             "kind": "ConfigMap",
@@ -100,7 +106,7 @@ class Evidence:
                 "namespace": self._namespace,
                 "labels": dict(MANAGED_BY),
             },
-            "data": texts,
+            "data": dict(texts),
         }
         try:
             stored = await self._write(key, body)

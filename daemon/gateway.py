@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from daemon.errors import PermanentError
 from daemon.kube.objects import ENDPOINTSLICES
 from daemon.ports import Cluster, Obj
 
@@ -72,6 +73,13 @@ def service_of(url: str) -> GatewayService | None:
     return GatewayService(labels[1], labels[0], parts.scheme, port)
 
 
+class GatewayCluster(NamedTuple):
+    """What the gateway's Envoys call the target: the cluster's name; `url` is the gateway's."""
+
+    url: str
+    name: str
+
+
 async def list_proxies(cluster: Cluster, service: GatewayService) -> tuple[str, ...]:
     """Return the URL of each proxy behind the Service that is ready and not terminating, sorted.
 
@@ -79,6 +87,41 @@ async def list_proxies(cluster: Cluster, service: GatewayService) -> tuple[str, 
         CrossfadeError: the EndpointSlices cannot be read.
     """
     found: set[str] = set()
+    for item in await _slices(cluster, service):
+        port = _port_of(item.get("ports") or [], service)
+        if port is not None:
+            found.update(f"{service.scheme}://{host}:{port}" for _, host in _ready(item))
+    return tuple(sorted(found))
+
+
+async def list_pages(cluster: Cluster, service: GatewayService, port: int | str) -> dict[str, str]:
+    """Return, by proxy, where each one that is ready serves another port: `http://host:port`.
+
+    Args:
+        cluster: to read the EndpointSlices from.
+        service: the gateway's.
+        port: a number, the same on each proxy, or the name of a port in the EndpointSlices.
+
+    Raises:
+        CrossfadeError: the EndpointSlices cannot be read, or have no port of that name.
+    """
+    found: dict[str, str] = {}
+    unnamed = False
+    for item in await _slices(cluster, service):
+        numbers = [it["port"] for it in item.get("ports") or [] if it.get("name") == port]
+        number = port if isinstance(port, int) else next(iter(numbers), None)
+        for name, host in _ready(item):
+            if number is None:
+                unnamed = True
+            else:
+                found[name or f"{host}:{number}"] = f"http://{host}:{number}"
+    if unnamed and not found:
+        raise PermanentError(f"the EndpointSlices of Service {service} have no port named {port}")
+    return dict(sorted(found.items()))
+
+
+async def _slices(cluster: Cluster, service: GatewayService) -> list[Obj]:
+    items: list[Obj] = []
     token = ""
     for _ in range(MAX_PAGES):
         page = await cluster.list_page(
@@ -87,26 +130,23 @@ async def list_proxies(cluster: Cluster, service: GatewayService) -> tuple[str, 
             label_selector=f"{SERVICE_LABEL}={service.name}",
             token=token,
         )
-        for item in page.get("items") or []:
-            found.update(_proxies_of(item, service))
+        items += page.get("items") or []
         token = (page.get("metadata") or {}).get("continue") or ""
         if not token:
             break
-    return tuple(sorted(found))
+    return items
 
 
-def _proxies_of(item: Obj, service: GatewayService) -> Iterator[str]:
-    port = _port_of(item.get("ports") or [], service)
-    if port is None:
-        return
+def _ready(item: Obj) -> Iterator[tuple[str, str]]:
+    """Yield name, empty where the slice has none, and host of each proxy that is to be asked."""
     for endpoint in item.get("endpoints") or []:
         conditions = endpoint.get("conditions") or {}
         # The API's own rule: an unknown readiness counts as ready, an unknown termination as none.
         if conditions.get("ready") is False or conditions.get("terminating") is True:
             continue
         for address in (endpoint.get("addresses") or [])[:1]:
-            host = f"[{address}]" if ":" in address else address
-            yield f"{service.scheme}://{host}:{port}"
+            name = (endpoint.get("targetRef") or {}).get("name") or ""
+            yield name, f"[{address}]" if ":" in address else address
 
 
 def _port_of(ports: list[dict[str, Any]], service: GatewayService) -> int | None:

@@ -19,7 +19,8 @@ class Memory:
         holding: what the last decisions were held by, and since when.
         done: uids of old Deployments whose retirement we carried out.
         written: the route object as the API server returned it after our last write.
-        saved: the copy of the last record from the evidence ConfigMap.
+        saved: the last record, as the evidence ConfigMap has it or is to have it.
+        unsaved_since: when that record was written to the route (monotonic), until it is saved.
         told: reason -> (message, monotonic seconds) of the last notice, so that people are told
             once and not at every look.
         failures: reconciles in a row that raised.
@@ -33,6 +34,7 @@ class Memory:
     done: frozenset[str] = frozenset()
     written: Obj | None = None
     saved: Record | None = None
+    unsaved_since: float | None = None
     told: dict[Reason, tuple[str, float]] = field(default_factory=dict)
     failures: int = 0
     confirmed: Mapping[tuple[str, int], datetime] = field(default_factory=dict)

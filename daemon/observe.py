@@ -1,17 +1,30 @@
 """Gather all that a decision may depend on: from caches, or by live reads where it matters.
 
 `Verify` says how much is read live. A live Deployment's ready pods count no more than the API
-server's own status says; a live read that fails leaves the cached values, marked UNREADABLE, so
-that an abort can still go ahead while a raise cannot.
+server's own status says; a read of a Deployment or its ReplicaSet that fails leaves what was known,
+marked UNREADABLE, so that an abort can still go ahead while a raise cannot.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
+
+import structlog
 
 from config.schema import Rollout
-from daemon.core.model import Fresh, Observation, Record, TargetKey, Verify, Version, Writer
+from daemon.core.model import (
+    Damaged,
+    Fresh,
+    Observation,
+    Phase,
+    Record,
+    RouteSeen,
+    TargetKey,
+    Verify,
+    Version,
+    Writer,
+)
 from daemon.core.record import parse_record
 from daemon.core.requests import parse_request
 from daemon.errors import CrossfadeError, NotFoundError
@@ -19,6 +32,7 @@ from daemon.kube.objects import (
     DEPLOYMENTS,
     REPLICASETS,
     DeploymentRecord,
+    Labels,
     PodRecord,
     label,
     trim_deployment,
@@ -30,8 +44,8 @@ from daemon.routers.base import RouteObject, Router
 
 MAX_SUPPORTING = 4
 """Rounds of reading what the last round named; route, Upstream and Service take two."""
-MAX_HASHES = 4096
-"""Template hashes remembered; one per Deployment, the oldest go."""
+MAX_REMEMBERED = 4096
+"""Deployments of which something is remembered, such as a template hash; the oldest go."""
 
 
 class Caches(Protocol):
@@ -70,17 +84,23 @@ class Observer:
         router: Router,
         *,
         now: Callable[[], datetime],
+        jumped_at: Callable[[], datetime | None],
         new_id: Callable[[], str],
         writer: str,
+        metrics_fault: Callable[[Rollout], Awaitable[str]] | None = None,
     ) -> None:
         self._cluster = cluster
         self._caches = caches
         self._router = router
         self._now = now
+        self._jumped_at = jumped_at
         self._new_id = new_id
         self._writer = writer
+        self._metrics_fault = metrics_fault
+        self._log = structlog.get_logger("crossfade")
+        self._said: dict[str, str] = {}
         self._hashes: dict[tuple[str, int], str] = {}
-        self._last_hash: dict[str, tuple[str, str]] = {}
+        self._last_hash: dict[str, tuple[str, str, str]] = {}
 
     async def observe(
         self, subject: Subject, memory: Memory, verify: Verify
@@ -88,26 +108,29 @@ class Observer:
         """Return the observation and the route object it was read from.
 
         Raises:
-            CrossfadeError: the route, or a template hash, could not be read live.
+            CrossfadeError: the route, or what preflight needs, could not be read live.
         """
         rollout = subject.rollout
-        live_route = verify is Verify.EVERYTHING
+        live_route = verify in (Verify.EVERYTHING, Verify.PREFLIGHT)
         obj = await self._live_route(rollout) if live_route else self._route(rollout, memory)
-        others = await self._supporting(rollout) if live_route else None
+        others = await self._supporting(rollout) if verify is Verify.PREFLIGHT else None
         seen = None if obj is None else self._router.read(rollout, obj, others)
         text = seen.record_text if seen else None
         record = None if text is None else parse_record(text)
+        if seen is not None and verify is Verify.PREFLIGHT:
+            seen = await self._with_metrics(rollout, seen, record)
         deployments = self._caches.deployments(rollout)
         fresh = Fresh.CACHED
         if verify is not Verify.NOTHING:
             deployments, fresh = await self._live_deployments(deployments, rollout, record)
+        versions, fresh = await self._versions(rollout, deployments, fresh)
         now = self._now()
-        requests = {it.request for it in deployments if it.request is not None}
+        requests = _requests(versions, record)
         return (
             Observation(
                 key=subject.key,
                 now=now,
-                versions=await self._versions(rollout, deployments, fresh),
+                versions=versions,
                 route=seen,
                 record=record,
                 writer=Writer(self._writer, memory.epoch),
@@ -120,6 +143,7 @@ class Observer:
                 fresh=fresh,
                 holding=memory.holding,
                 done=memory.done,
+                jumped_at=self._jumped_at(),
             ),
             obj,
         )
@@ -149,6 +173,20 @@ class Observer:
                 found[it] = await self._get(it)
         return found
 
+    async def _with_metrics(
+        self, rollout: Rollout, seen: RouteSeen, record: Record | Damaged | None
+    ) -> RouteSeen:
+        """Add what is wrong with the metrics: it forbids a rollout, and not to pin a route."""
+        resting = isinstance(record, Record) and record.phase is not Phase.ROLLING_BACK
+        if self._metrics_fault is None or not (record is None or resting):
+            return seen
+        fault = await self._metrics_fault(rollout)
+        if not fault:
+            return seen
+        if resting:
+            return replace(seen, problems=(*seen.problems, fault))
+        return replace(seen, warnings=(*seen.warnings, fault))
+
     async def _get(self, at: RouteObject) -> Obj | None:
         try:
             return await self._cluster.get(at.resource, at.namespace, at.name)
@@ -160,42 +198,57 @@ class Observer:
     async def _live_deployments(
         self, cached: tuple[DeploymentRecord, ...], rollout: Rollout, record: object
     ) -> tuple[tuple[DeploymentRecord, ...], Fresh]:
-        """Read stable's and the canary's Deployments (all, before there is a record)."""
-        names = {record.stable, record.canary} if isinstance(record, Record) else None
+        """Read the Deployments of stable, canary and retirement (all, before there is a record)."""
         fresh = Fresh.LIVE
         result = []
         for it in cached:
-            if names is not None and label(it.template_labels, rollout.version_label) not in names:
+            if isinstance(record, Record) and not _concerns(record, it, rollout):
                 result.append(it)
                 continue
             try:
                 live = await self._cluster.get(DEPLOYMENTS, it.namespace, it.name)
             except NotFoundError:
                 continue
-            except CrossfadeError:
+            except CrossfadeError as problem:
+                self._tell(it, problem)
                 fresh = Fresh.UNREADABLE
                 result.append(it)
             else:
                 result.append(trim_deployment(live))
-        return tuple(result), fresh
+        return tuple(it for it in result if selected(rollout, it.template_labels)), fresh
 
     async def _versions(
         self, rollout: Rollout, deployments: tuple[DeploymentRecord, ...], fresh: Fresh
-    ) -> tuple[Version, ...]:
+    ) -> tuple[tuple[Version, ...], Fresh]:
+        hashes: dict[str, str] = {}
+        for it in deployments:
+            version = label(it.template_labels, rollout.version_label) or ""
+            try:
+                hashes[it.uid] = await self._template_hash(rollout, it, version)
+            except CrossfadeError as problem:
+                self._tell(it, problem)
+                fresh = Fresh.UNREADABLE
+                hashes[it.uid] = self._known_hash(it, version)
         pods = self._caches.pods(rollout)
-        return tuple(
-            [await self._version(rollout, it, pods, fresh) for it in deployments],
-        )
+        versions = [self._version(rollout, it, hashes[it.uid], pods, fresh) for it in deployments]
+        return tuple(versions), fresh
 
-    async def _version(
-        self,
+    def _tell(self, deployment: DeploymentRecord, problem: CrossfadeError) -> None:
+        """Log what could not be read, when it says something else than before."""
+        if self._said.get(deployment.uid) != str(problem):
+            self._said[deployment.uid] = str(problem)
+            _drop_oldest(self._said)
+            self._log.warning("deployment.not_read", deployment=deployment.name, error=str(problem))
+
+    @staticmethod
+    def _version(
         rollout: Rollout,
         deployment: DeploymentRecord,
+        template_hash: str,
         pods: tuple[PodRecord, ...],
         fresh: Fresh,
     ) -> Version:
         version = label(deployment.template_labels, rollout.version_label) or ""
-        template_hash = await self._template_hash(rollout, deployment, version)
         mine = [
             it
             for it in pods
@@ -203,11 +256,12 @@ class Observer:
             and not it.terminating
             and label(it.labels, rollout.version_label) == version
         ]
+        # A raise waits for both; asking the cache for less would only cost a live read in vain.
         ready = sum(it.template_hash == template_hash for it in mine)
+        ready = min(ready, deployment.ready_replicas)
         serving = len(mine)
         if fresh is Fresh.LIVE:
             serving = deployment.ready_replicas
-            ready = min(ready, serving)
         return Version(
             deployment=deployment.name,
             uid=deployment.uid,
@@ -231,8 +285,7 @@ class Observer:
         if key in self._hashes:
             return self._hashes[key]
         if deployment.observed_generation < deployment.generation:
-            revision, known = self._last_hash.get(deployment.uid, ("", ""))
-            return known if revision == deployment.revision else ""
+            return self._known_hash(deployment, version)  # not yet seen by its controller
         selector = dict(rollout.selector) | {rollout.version_label: version}
         page = await self._cluster.list_page(
             REPLICASETS,
@@ -242,11 +295,50 @@ class Observer:
         for it in map(trim_replicaset, page.get("items") or ()):
             if it.owner_uid == deployment.uid and it.revision == deployment.revision:
                 self._hashes[key] = it.template_hash
-                self._last_hash[deployment.uid] = (it.revision, it.template_hash)
-                while len(self._hashes) > MAX_HASHES:
-                    del self._hashes[next(iter(self._hashes))]
+                self._last_hash[deployment.uid] = (it.revision, version, it.template_hash)
+                _drop_oldest(self._hashes)
+                _drop_oldest(self._last_hash)
                 return it.template_hash
         return ""
+
+    def _known_hash(self, deployment: DeploymentRecord, version: str) -> str:
+        """The hash as last read, unless the Deployment has another revision or label now."""
+        last = self._last_hash.get(deployment.uid, ("", "", ""))
+        return last[2] if last[:2] == (deployment.revision, version) else ""
+
+
+def selected(rollout: Rollout, labels: Labels) -> bool:
+    """Tell whether a pod template's labels belong to the target and name a version."""
+    there = dict(labels)
+    return bool(there.get(rollout.version_label)) and all(
+        there.get(key) == value for key, value in rollout.selector.items()
+    )
+
+
+def _concerns(record: Record, deployment: DeploymentRecord, rollout: Rollout) -> bool:
+    """Tell whether a record may have an effect on a Deployment, or rests on its pods."""
+    if record.retire is not None and record.retire.deployment == deployment.name:
+        return True
+    version = label(deployment.template_labels, rollout.version_label)
+    return version in (record.stable, record.canary)
+
+
+def _requests(versions: tuple[Version, ...], record: object) -> set[str]:
+    """Return the requests that count: on a running Deployment, or on stable's or the canary's.
+
+    An old Deployment keeps its last request as long as it is kept; nobody asks for anything there.
+    """
+    ours = {record.stable, record.canary} if isinstance(record, Record) else set()
+    return {
+        it.request
+        for it in versions
+        if it.request is not None and (it.replicas or it.version in ours)
+    }
+
+
+def _drop_oldest(remembered: dict[Any, Any]) -> None:
+    while len(remembered) > MAX_REMEMBERED:
+        del remembered[next(iter(remembered))]
 
 
 def _version_of(obj: Obj) -> int:

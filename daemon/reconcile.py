@@ -6,13 +6,16 @@ read live for it; only the second one is carried out. One canonical log line a l
 """
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Final
 
 import structlog
 
 from config.schema import Rollout
+from daemon import account
 from daemon.background import Beside, Tools
 from daemon.carry_out import Hands, Outcome, Result
 from daemon.core.decide import decide
@@ -21,17 +24,27 @@ from daemon.core.model import (
     Held,
     Notice,
     Observation,
+    Phase,
     Record,
     TargetKey,
     Verify,
+    Work,
 )
+from daemon.core.moves import blocked, work_of
 from daemon.core.reasons import Reason
 from daemon.core.record import parse_record, record_annotation
-from daemon.core.situation import ACTIVE, of_version
-from daemon.errors import CrossfadeError, TransientError
+from daemon.core.situation import ACTIVE
+from daemon.errors import (
+    ConflictError,
+    CrossfadeError,
+    ForbiddenError,
+    GoneError,
+    InvalidError,
+    NotFoundError,
+    PermanentError,
+    TransientError,
+)
 from daemon.evidence import Draft, Evidence
-from daemon.kube.events import Regarding
-from daemon.kube.objects import DEPLOYMENTS
 from daemon.memory import Memory
 from daemon.notices import Notices
 from daemon.observe import Observer, Subject
@@ -43,7 +56,21 @@ from daemon.web.metrics import Metrics
 RECONCILE_SECONDS = 30.0
 """The deadline of one look: its reads and its one write, each with a time-out of its own."""
 FIRST_BACKOFF = timedelta(milliseconds=500)
-LONGEST_BACKOFF = timedelta(seconds=30)
+LONGEST_BACKOFF = timedelta(seconds=8)
+"""An API server that comes back after an hour finds us at work within ten seconds."""
+REFUSED_LOOK = timedelta(seconds=30)
+"""What a person has to change first is looked at less often; watches tell most changes anyway."""
+PROOF_SECONDS = 2.0
+"""A proof comes within this as a rule; the evidence of a decision and its proof is one write."""
+KINDS: Final[Mapping[type[Exception], str]] = {
+    TransientError: "transient",
+    ConflictError: "conflict",
+    NotFoundError: "not_found",
+    ForbiddenError: "forbidden",
+    InvalidError: "invalid",
+    GoneError: "gone",
+}
+"""Kinds of faults, as the metrics name them."""
 AT_ONCE = timedelta(0)
 UNKNOWN_LOOK = timedelta(minutes=10)
 
@@ -91,8 +118,13 @@ class Reconciler:
             try:
                 async with asyncio.timeout(RECONCILE_SECONDS):
                     look = await self._look(key, memory)
+            except PermanentError as problem:
+                look = self._refused(key, memory, problem)
             except (CrossfadeError, TimeoutError) as problem:
                 look = self._failed(memory, problem)
+            except Exception as bug:  # noqa: BLE001 - the boundary of one target; others go on
+                self._log.exception("rollout.look_broke")
+                look = self._failed(memory, bug)
             else:
                 memory.failures = 0
         self._world.metrics.reconciled(self._world.clock.monotonic() - began)
@@ -103,7 +135,7 @@ class Reconciler:
         backoff = min(LONGEST_BACKOFF, FIRST_BACKOFF * int(2 ** min(memory.failures - 1, 10)))
         asked = problem.retry_after if isinstance(problem, TransientError) else None
         look = max(backoff, timedelta(seconds=asked)) if asked else backoff
-        self._world.metrics.api_failed(type(problem).__name__)
+        self._world.metrics.api_failed(KINDS.get(type(problem), "other"))
         self._log.warning(
             "rollout.not_looked_at",
             error=str(problem) or type(problem).__name__,
@@ -111,6 +143,13 @@ class Reconciler:
             next_look_s=round(look.total_seconds(), 1),
         )
         return look
+
+    def _refused(self, key: TargetKey, memory: Memory, problem: PermanentError) -> timedelta:
+        """Tell people what trying again cannot mend: a missing right, as a rule."""
+        notice = Notice(Reason.BLOCKED, str(problem), warning=True)
+        self._world.notices.tell(key, memory, (notice,), ())
+        self._world.metrics.blocked(str(key), blocked=True)
+        return self._failed(memory, problem)
 
     # ------------------------------------------------------------ one look
 
@@ -122,19 +161,23 @@ class Reconciler:
         if not self._world.watcher.is_synced(subject.rollout):
             return FIRST_BACKOFF
         seen, obj, decision = await self._decided(subject, memory)
-        if decision.save_policy_first and not await self._save_policy(subject, decision, memory):
-            return LONGEST_BACKOFF
+        if _is_over(seen, decision) and self._world.targets.finished(key):
+            self._world.watcher.follow(self._world.targets.followed())
+            return AT_ONCE  # from here on the file's policy holds, if it names the target
+        if decision.save_policy_first:
+            decision = await self._with_policy_saved(subject, decision, memory)
         outcome = Outcome(Result.NOTHING_TO_WRITE)
         if obj is not None and not self.draining:
             outcome = await self._world.hands.carry_out(
                 subject.rollout, decision, seen, obj, memory
             )
         decision = self._after(subject, seen, decision, outcome, memory)
-        self._log_line(seen, decision, outcome)
-        if outcome.result is Result.WRITTEN:
-            await self._save(key, subject.rollout, decision.record, memory)
+        account.log_line(self._log, seen, decision, outcome)
+        if outcome.result is Result.WRITTEN and decision.record is not None:
+            self._remember(subject, decision.record, memory)
         if outcome.result is Result.OVERTAKEN:
             return AT_ONCE
+        await self._save_when_due(key, subject.rollout, decision, memory)
         self._assign(key, subject.rollout, decision, memory)
         return decision.next_look
 
@@ -184,18 +227,19 @@ class Reconciler:
                 notices=(notice,),
                 record=None,
                 split=None,
-                work=None,
+                work=_standing_work(subject.rollout, seen),
                 blocked=True,
-                next_look=LONGEST_BACKOFF,
+                next_look=REFUSED_LOOK,
             )
         if outcome.result is Result.WRITTEN:
             self._world.metrics.wrote(str(subject.key), split=decision.split is not None)
         self._remember_hold(seen, decision, memory)
         if outcome.result is not Result.OVERTAKEN:
-            about = self._about(subject, seen)
+            route = self._world.hands.address(subject.rollout)
+            about = account.about(route, subject.rollout, seen, decision)
             self._world.notices.tell(subject.key, memory, decision.notices, about)
             self._world.notices.moved_on(memory, decision.notices)
-        self._show(subject.key, seen, decision, outcome)
+        account.show(self._world.metrics, subject.key, seen, decision, outcome)
         return decision
 
     @staticmethod
@@ -204,118 +248,73 @@ class Reconciler:
         if memory.holding is None or memory.holding.reason is not decision.reason:
             memory.holding = Held(decision.reason, seen.now)
 
-    def _about(self, subject: Subject, seen: Observation) -> tuple[Regarding, ...]:
-        """Events stand on the route and on the Deployment that the news is about."""
-        rollout = subject.rollout
-        route = self._world.hands.address(rollout)
-        about = [
-            Regarding(
-                route.resource,
-                route.namespace,
-                route.name,
-                seen.route.uid if seen.route else "",
-            )
-        ]
-        record = seen.record if isinstance(seen.record, Record) else None
-        version = (record.canary or record.stable) if record else None
-        about += [
-            Regarding(DEPLOYMENTS, rollout.namespace, it.deployment, it.uid)
-            for it in of_version(seen, version)[:1]
-        ]
-        return tuple(about)
-
-    def _show(
-        self, key: TargetKey, seen: Observation, decision: Decision, outcome: Outcome
-    ) -> None:
-        metrics, target = self._world.metrics, str(key)
-        metrics.route_gone(target, gone=seen.route is None)
-        metrics.blocked(target, blocked=decision.blocked)
-        written = outcome.result is Result.WRITTEN
-        record = decision.record if written else seen.record
-        if not isinstance(record, Record):
-            return
-        metrics.stands(target, record.phase, record.weight)
-        metrics.versions(target, record.stable, record.canary)
-        metrics.held(target, record.held.reason if record.held else None)
-        metrics.paused(target, paused=record.paused is not None)
-        proof = seen.findings.proof
-        confirmed = proof is not None and proof.decision == record.decision
-        metrics.confirmed(target, confirmed=bool(confirmed and proof and proof.confirmed_at))
-        if written:
-            metrics.decided(target, record.phase, record.weight, decision.reason)
-        if seen.findings.judged is not None:
-            findings = seen.findings.judged.judgement.findings
-            metrics.judged(target, {it.check: it.verdict for it in findings})
-
-    def _log_line(self, seen: Observation, decision: Decision, outcome: Outcome) -> None:
-        record = decision.record if outcome.result is Result.WRITTEN else seen.record
-        facts: dict[str, object] = {}
-        if isinstance(record, Record):
-            facts = {
-                "rollout": record.id,
-                "revision": record.revision or record.stable_revision,
-                "phase": str(record.phase),
-                "step": record.step,
-                "weight": record.weight,
-                "decision": record.decision,
-            }
-        # What was written is news; a look that changed nothing is for those who ask for it.
-        log = self._log.info if outcome.result is not Result.NOTHING_TO_WRITE else self._log.debug
-        log(
-            "rollout.decided",
-            reason=str(decision.reason),
-            message=decision.message,
-            result=str(outcome.result),
-            fresh=str(seen.fresh),
-            **facts,
-        )
-
     # ------------------------------------------------------------ evidence
 
-    async def _save_policy(self, subject: Subject, decision: Decision, memory: Memory) -> bool:
-        """Store the policy that a rollout begins with; without it a rollout does not begin."""
+    async def _with_policy_saved(
+        self, subject: Subject, decision: Decision, memory: Memory
+    ) -> Decision:
+        """Store the policy that a rollout begins with; without it a rollout does not begin.
+
+        Raises:
+            TransientError: it may be written a moment later.
+        """
         try:
             await self._world.evidence.save(
                 subject.key, Draft(subject.rollout, decision.record, None, memory.counts)
             )
+        except TransientError:
+            raise  # looked at again soon, as after any fault of the API server
         except CrossfadeError as problem:
             message = f"the evidence ConfigMap cannot be written, so nothing starts: {problem}"
-            notice = Notice(Reason.EVIDENCE_UNWRITABLE, message, warning=True)
-            self._world.notices.tell(subject.key, memory, (notice,), ())
-            return False
+            refused = blocked(Reason.EVIDENCE_UNWRITABLE, message)
+            return replace(refused, next_look=REFUSED_LOOK)
         self._world.targets.store(subject.key, subject.rollout)
-        return True
+        return decision
 
-    async def _save(
-        self, key: TargetKey, rollout: Rollout, record: Record | None, memory: Memory
+    def _remember(self, subject: Subject, record: Record, memory: Memory) -> None:
+        memory.saved = record
+        memory.unsaved_since = self._world.clock.monotonic()
+        if record.phase in ACTIVE and record.policy == subject.policy_hash:
+            # Also where it was found in the file alone: the file may change the next moment.
+            self._world.targets.store(subject.key, subject.rollout)
+
+    async def _save_when_due(
+        self, key: TargetKey, rollout: Rollout, decision: Decision, memory: Memory
     ) -> None:
+        """Save a written record at once, or with its proof where that is about to come."""
+        if memory.unsaved_since is None or memory.saved is None:
+            return
+        waited = self._world.clock.monotonic() - memory.unsaved_since
+        proving = decision.work is not None and decision.work.prove
+        back = memory.saved.phase is Phase.ROLLING_BACK  # it rejects a revision: not to be lost
+        if not proving or back or waited >= PROOF_SECONDS:
+            await self._save(key, rollout, memory)
+
+    async def _save(self, key: TargetKey, rollout: Rollout, memory: Memory) -> None:
         """Save the evidence, best effort."""
-        if record is not None:
-            memory.saved = record
-            if record.phase not in ACTIVE:
-                self._world.targets.finished(key)
-        proof = memory.findings.proof
+        memory.unsaved_since = None
+        proof, saved = memory.findings.proof, memory.saved
         confirmed = None
-        if proof is not None and proof.confirmed_at is not None:
-            confirmed = (proof.rollout, proof.decision, proof.confirmed_at)
+        if proof is not None and saved is not None and proof.rollout == saved.id:
+            at = proof.confirmed_at
+            confirmed = None if at is None else (proof.rollout, proof.decision, at)
         with suppress(CrossfadeError):
-            draft = Draft(rollout, memory.saved, confirmed, memory.counts)
-            await self._world.evidence.save(key, draft)
+            await self._world.evidence.save(key, Draft(rollout, saved, confirmed, memory.counts))
 
     async def save_proof(self, key: TargetKey) -> None:
         """Save confirmedAt at once, so that a restart does not start the hold again."""
         memory = self.memory(key)
         subject = self._subject(key, memory)
         if subject is not None and memory.saved is not None and memory.saved.phase in ACTIVE:
-            await self._save(key, subject.rollout, None, memory)
+            await self._save(key, subject.rollout, memory)
 
     async def save_all(self) -> None:
         """Save what is known of every running rollout, at shutdown."""
         for key, memory in list(self._memories.items()):
             subject = self._subject(key, memory)
             running = memory.saved is not None and memory.saved.phase in ACTIVE
-            if subject is not None and running:
-                await self._save(key, subject.rollout, None, memory)
+            if subject is not None and (running or memory.unsaved_since is not None):
+                await self._save(key, subject.rollout, memory)
 
     # ------------------------------------------------------------ the work beside
 
@@ -337,6 +336,17 @@ class Reconciler:
         """Cancel the work beside of all targets."""
         for beside in self._beside.values():
             beside.stop()
+
+
+def _standing_work(rollout: Rollout, seen: Observation) -> Work | None:
+    """Return the work of the record as it stands: a refused write stops no proof and no reading."""
+    return work_of(rollout, seen.record, seen) if isinstance(seen.record, Record) else None
+
+
+def _is_over(seen: Observation, decision: Decision) -> bool:
+    """Tell whether nothing of the last rollout is left to do, retirement included."""
+    at_rest = isinstance(seen.record, Record) and seen.record.phase not in ACTIVE
+    return at_rest and not decision.effects
 
 
 def _covers(read: Verify, wanted: Verify) -> bool:

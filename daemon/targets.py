@@ -1,7 +1,8 @@
 """Which policy is in force for which target: the file's, or the one its rollout began with.
 
 A running rollout keeps the policy that its record names by hash, over restarts and edits, and even
-when the file no longer names the target. Everything else follows the file at once.
+when the file no longer names the target, until nothing of it is left to do. Everything else follows
+the file at once. Invariant: only rollouts that are not over have a stored policy.
 """
 
 from collections.abc import Mapping
@@ -28,32 +29,42 @@ class Targets:
         self._hashes.clear()
 
     def from_evidence(self, stored: Mapping[TargetKey, Stored]) -> None:
-        """Take up what was stored before a restart: only unfinished rollouts keep their policy."""
+        """Take up what was stored before a restart, but for rollouts that are over.
+
+        A copy that cannot be read may be of a running one, where the file names the target.
+        """
         for key, it in stored.items():
-            if it.rollout is None:
-                continue
-            if key in self._file or (it.record is not None and it.record.phase in ACTIVE):
+            if it.rollout is not None and self._is_unfinished(key, it.rollout, it.record):
                 self._stored[key] = it.rollout
+
+    def _is_unfinished(self, key: TargetKey, rollout: Rollout, record: Record | None) -> bool:
+        if record is None:
+            return key in self._file
+        if record.phase in ACTIVE:
+            return self.hash_of(rollout) == record.policy
+        return record.retire is not None
 
     def store(self, key: TargetKey, rollout: Rollout) -> None:
         """Remember the policy that a rollout begins with."""
         self._stored[key] = rollout
 
-    def finished(self, key: TargetKey) -> None:
-        """A rollout ended: a target that the file no longer names is let go."""
-        if key not in self._file:
-            self._stored.pop(key, None)
+    def finished(self, key: TargetKey) -> bool:
+        """Let go of the policy of a rollout that is over; return whether there was one.
+
+        A target that the file no longer names goes with it.
+        """
+        return self._stored.pop(key, None) is not None
 
     def followed(self) -> dict[TargetKey, Rollout]:
-        """Return every target that has to be watched."""
-        return self._stored | self._file if self._stored else dict(self._file)
+        """Return every target that has to be watched, under the policy that says where."""
+        return self._file | self._stored
 
     def subject(self, key: TargetKey, record: Record | None) -> Subject | None:
         """Choose the policy for a target, by what its record says."""
         file, stored = self._file.get(key), self._stored.get(key)
         running = record is not None and record.phase in ACTIVE
         if not running:
-            chosen = file or stored
+            chosen = stored or file
             return None if chosen is None else Subject(key, chosen, self.hash_of(chosen), False)
         assert record is not None
         for rollout in (stored, file):

@@ -11,7 +11,7 @@ from typing import Any
 
 from config.schema import Rollout
 from daemon.core.model import TargetKey
-from daemon.kube.listwatch import Change, ListWatch
+from daemon.kube.listwatch import Change, ListWatch, WatchTimings
 from daemon.kube.objects import (
     DEPLOYMENTS,
     PODS,
@@ -21,9 +21,12 @@ from daemon.kube.objects import (
     trim_deployment,
     trim_pod,
 )
+from daemon.observe import selected
 from daemon.ports import Clock, Cluster, Obj, Resource
 from daemon.routers.base import RouteObject, Router
 
+TIMINGS = WatchTimings(longest_pause=8.0)
+"""An API server that comes back after an hour is followed again within ten seconds."""
 Scope = tuple[Resource, str]
 """A kind in a namespace: one watch."""
 
@@ -47,16 +50,23 @@ class Watcher:
         self._wake = wake
         self._rollouts: dict[TargetKey, Rollout] = {}
         self._watches: dict[Scope, ListWatch[Any]] = {}
-        self._running: dict[Scope, asyncio.Task[None]] = {}
+        self._running: dict[ListWatch[Any], asyncio.Task[None]] = {}
         self._changed = asyncio.Event()
 
     # ------------------------------------------------------------ what is followed
 
     def follow(self, rollouts: Mapping[TargetKey, Rollout]) -> None:
-        """Follow these targets from now on; watches that nobody needs any more end."""
+        """Follow these targets from now on; watches that nobody needs any more end.
+
+        A cache keeps nothing of routes that were nobody's when it saw them, so the watch of a route
+        that is new to us begins anew.
+        """
+        known = {self._router.address(it) for it in self._rollouts.values()}
         self._rollouts = dict(rollouts)
+        addresses = {self._router.address(it) for it in rollouts.values()}
+        anew = {(it.resource, it.namespace) for it in addresses - known}
         wanted = {scope for it in rollouts.values() for scope in self._scopes(it)}
-        for scope in wanted - set(self._watches):
+        for scope in (wanted - set(self._watches)) | anew:
             self._watches[scope] = self._watch(scope)
         for scope in set(self._watches) - wanted:
             del self._watches[scope]
@@ -82,6 +92,7 @@ class Watcher:
             changed=lambda change: self._wake_concerned(scope, change),
             clock=self._clock,
             rng=self._rng,
+            timings=TIMINGS,
         )
 
     def _trim_route(self, resource: Resource) -> Callable[[Obj], Obj | None]:
@@ -114,10 +125,11 @@ class Watcher:
         async with asyncio.TaskGroup() as group:
             while True:
                 self._changed.clear()
-                for scope in set(self._running) - set(self._watches):
-                    self._running.pop(scope).cancel()
-                for scope in set(self._watches) - set(self._running):
-                    self._running[scope] = group.create_task(self._watches[scope].run())
+                wanted = set(self._watches.values())
+                for watch in set(self._running) - wanted:
+                    self._running.pop(watch).cancel()
+                for watch in wanted - set(self._running):
+                    self._running[watch] = group.create_task(watch.run())
                 await self._changed.wait()
 
     async def synced(self) -> None:
@@ -157,14 +169,6 @@ class Watcher:
         watch = self._watches.get((route.resource, route.namespace))
         found: Obj | None = watch.cache.get((route.namespace, route.name)) if watch else None
         return found
-
-
-def selected(rollout: Rollout, labels: Labels) -> bool:
-    """Tell whether a pod template's labels belong to the target and name a version."""
-    there = dict(labels)
-    return rollout.version_label in there and all(
-        there.get(key) == value for key, value in rollout.selector.items()
-    )
 
 
 def _labels(record: DeploymentRecord | PodRecord) -> Labels:

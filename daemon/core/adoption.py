@@ -1,7 +1,8 @@
-"""A route without a record: adopt it, or say why not; and what to do where a record was lost.
+"""A route without a record, or one that a person has changed: adopt what it pins, or say why not.
 
 Adoption pins everything to stable's subset *before* a new version exists, so that a new version's
 pods take no traffic the moment they are ready. Whatever is ambiguous is refused with a reason.
+A split that somebody left between two versions is `lost`'s business.
 """
 
 from dataclasses import replace
@@ -9,6 +10,7 @@ from dataclasses import replace
 from config.schema import Rollout
 from daemon.core.model import (
     Decision,
+    Fresh,
     Guide,
     GuideKind,
     Observation,
@@ -18,15 +20,21 @@ from daemon.core.model import (
     Request,
     Split,
     Unclear,
-    Verb,
     Verify,
     Version,
-    Weighted,
 )
-from daemon.core.moves import blocked, epoch, roll_back, write
+from daemon.core.moves import SOON, alarm, blocked, epoch, ignored, route_doubts, stay
 from daemon.core.reasons import Reason
-from daemon.core.record import in_record_precision
-from daemon.core.situation import doubled, pending, seen_request_ids, shares, told
+from daemon.core.record import MAX_HANDLED, in_record_precision
+from daemon.core.situation import (
+    ACTIVE,
+    current,
+    doubled,
+    refusals,
+    seen_request_ids,
+    shares,
+    told,
+)
 
 
 def adopt(rollout: Rollout, seen: Observation) -> Decision:
@@ -36,24 +44,40 @@ def adopt(rollout: Rollout, seen: Observation) -> Decision:
         return blocked(Reason.ROUTE_REFUSED, "; ".join(seen.route.problems))
     if isinstance(seen.route.owned, Unclear):
         return blocked(Reason.ROUTE_REFUSED, seen.route.owned.why)
-    if _in_between(seen):
-        return _lost_in_mid_rollout(rollout, seen)
-    stable = _stable(rollout, seen)
+    if len(shares(seen.route.owned) or ()) > 1:
+        return blocked(
+            Reason.ROUTE_REFUSED,
+            f"the route is split by hand ({told(seen.route.owned)}); lead it to one version",
+        )
+    stable = stable_of(rollout, seen)
     if isinstance(stable, str):
         return blocked(Reason.STABLE_UNKNOWN, stable)
+    if refused := refusals(rollout, seen, stable.version):
+        return blocked(Reason.ROUTE_REFUSED, "; ".join(refused))
     if problem := doubled(seen.versions):
         return blocked(Reason.TWO_DEPLOYMENTS, f"{problem}; remove one of them")
+    if young := [it.deployment for it in seen.versions if it.replicas and not it.revision]:
+        message = f"the revision of {young[0]} is not known yet: it has no ReplicaSet so far"
+        return replace(blocked(Reason.STABLE_UNKNOWN, message), next_look=SOON)
+    if problem := _unready(seen, stable):
+        return blocked(Reason.STABLE_UNKNOWN, problem)
+    message = f"adopted with {stable.version} as stable; the route led to {told(seen.route.owned)}"
+    decision = pin(first_record(seen, stable, lost=_was_lost(seen)), Reason.ADOPTED, message)
+    return replace(decision, notices=(*decision.notices, *route_doubts(seen)))
+
+
+def _unready(seen: Observation, stable: Version) -> str:
+    if seen.fresh is Fresh.UNREADABLE:
+        return f"the Deployment of {stable.version} cannot be read, so nothing is pinned to it"
     if not stable.serving:
-        return blocked(
-            Reason.STABLE_UNKNOWN,
-            f"{stable.version} has no ready pod; pinning the route to it would cut users off",
-        )
-    return pin(_first_record(seen, stable), Reason.ADOPTED, _adopted(seen, stable))
+        return f"{stable.version} has no ready pod; pinning the route to it would cut users off"
+    return ""
 
 
-def _adopted(seen: Observation, stable: Version) -> str:
+def _was_lost(seen: Observation) -> bool:
+    """Tell a stripped record by our own route, where no copy says what was known."""
     assert seen.route is not None
-    return f"adopted with {stable.version} as stable; the route led to {told(seen.route.owned)}"
+    return seen.saved is None and seen.route.guide is not None
 
 
 def pin(record: Record, reason: Reason, message: str) -> Decision:
@@ -66,17 +90,21 @@ def pin(record: Record, reason: Reason, message: str) -> Decision:
         blocked=False,
         record=record,
         split=Split(Pinned(record.stable), witness),
-        verify=Verify.EVERYTHING,
+        verify=Verify.PREFLIGHT,
         notices=(replace(decision.notices[0], warning=False),),
     )
 
 
-def _first_record(seen: Observation, stable: Version) -> Record:
+def first_record(seen: Observation, stable: Version, *, lost: bool) -> Record:
+    """Return a record in Idle; what was known comes from the copy of the last one, if there is one.
+
+    Without one, the versions older than stable are known; `lost`: every version that is there.
+    """
     saved = seen.saved
     known = tuple(
         it.revision
         for it in seen.versions
-        if it.revision and (_record_was_lost(seen) or it.created <= stable.created)
+        if it.revision and (lost or it.created <= stable.created)
     )
     return Record(
         id=seen.new_id,
@@ -92,27 +120,31 @@ def _first_record(seen: Observation, stable: Version) -> Record:
         writer=seen.writer.id,
         known=saved.known if saved else known,
         rejected=saved.rejected if saved else (),
-        handled=tuple(dict.fromkeys([*(saved.handled if saved else ()), *seen_request_ids(seen)])),
+        handled=tuple(dict.fromkeys([*(saved.handled if saved else ()), *seen_request_ids(seen)]))[
+            -MAX_HANDLED:
+        ],
         deployments=tuple(it.deployment for it in seen.versions),
     )
 
 
-def _record_was_lost(seen: Observation) -> bool:
-    """Tell a stripped record by our own route, where no copy says what was known."""
-    assert seen.route is not None
-    return seen.saved is None and seen.route.guide is not None
+def stable_of(rollout: Rollout, seen: Observation) -> Version | str:
+    """Find stable, or say why it cannot be told.
 
-
-def _stable(rollout: Rollout, seen: Observation) -> Version | str:
-    """Find stable: the single pinned version; on an open route the single one with ready pods."""
+    The version that the route pins; on an open route the single one with ready pods; else the
+    policy's; else, where a record was lost at rest, the one that its copy names.
+    """
     assert seen.route is not None
     named = shares(seen.route.owned)
+    ready = sorted({it.version for it in seen.versions if it.serving})
+    at_rest = seen.saved is not None and seen.saved.phase not in ACTIVE
     if named is not None:
         (version,) = named
-    elif len(ready := sorted({it.version for it in seen.versions if it.serving})) == 1:
+    elif len(ready) == 1:
         version = ready[0]
     elif rollout.stable is not None:
         version = rollout.stable
+    elif seen.saved is not None and at_rest:
+        version = seen.saved.stable
     else:
         both = " and ".join(ready) or "none"
         return f"the route names no version, and ready versions are: {both}; set `stable:`"
@@ -120,89 +152,35 @@ def _stable(rollout: Rollout, seen: Observation) -> Version | str:
     return found[0] if found else f"no running Deployment has version {version}"
 
 
-# ---------------------------------------------------------------- a lost record
-
-
-def _in_between(seen: Observation) -> bool:
-    assert seen.route is not None
-    return len(shares(seen.route.owned) or {}) > 1
-
-
-def _lost_in_mid_rollout(rollout: Rollout, seen: Observation) -> Decision:
-    """Leave weights between 0 and 100 untouched until a person aborts or resumes."""
-    assert seen.route is not None
-    assert isinstance(seen.route.owned, Weighted)
-    asked = [it for it in pending(seen) if it.verb in (Verb.ABORT, Verb.RESUME)]
-    aborts = [it for it in asked if it.verb is Verb.ABORT]
-    stable = _stable_of_lost(rollout, seen)
-    if not asked or stable is None:
-        missing = "" if stable else "; name stable in the policy (`stable:`) first"
-        return blocked(
-            Reason.RECORD_LOST,
-            f"the route is split ({told(seen.route.owned)}) and carries no record; "
-            f"weights are left alone: abort, or resume to go on from here{missing}",
-        )
-    rebuilt = _rebuilt(rollout, seen, stable)
-    if rebuilt is None:
-        return blocked(Reason.RECORD_LOST, f"stable is {stable}, which the route does not name")
-    return _go_on(rollout, replace(seen, record=rebuilt), (aborts or asked)[0])
-
-
-def _stable_of_lost(rollout: Rollout, seen: Observation) -> str | None:
-    return seen.saved.stable if seen.saved else rollout.stable
-
-
-def _go_on(rollout: Rollout, seen: Observation, request: Request) -> Decision:
-    if request.verb is Verb.ABORT:
-        return roll_back(
-            rollout, seen, Reason.ABORTED, "aborted, record lost", reject=True, request=request
-        )
-    decision = write(
-        rollout,
-        seen,
-        Reason.RESUMED,
-        "resumed at this weight with a new record and a fresh hold",
-        handled=(request.id,),
+def adopt_anew(rollout: Rollout, seen: Observation, request: Request, difference: str) -> Decision:
+    """Answer a resume at rest: what somebody made the route pin is stable from now on."""
+    record = current(seen)
+    decision = adopt(rollout, replace(seen, record=None, saved=record))
+    if decision.record is None or decision.split is None:
+        return ignored(rollout, seen, request.id, request.verb, decision.message)
+    kept = replace(
+        decision.record,
+        decision=record.decision + 1,
+        epoch=epoch(seen, record),
+        known=tuple(dict.fromkeys([*record.known, record.stable_revision])),
+        message=f"{difference}; {decision.message}",
     )
-    return replace(decision, verify=Verify.EVERYTHING)
+    again = pin(kept, Reason.ADOPTED, kept.message)
+    return replace(again, notices=(*again.notices, *route_doubts(seen)))
 
 
-def _rebuilt(rollout: Rollout, seen: Observation, stable: str) -> Record | None:
-    """Make a record of what the route shows: new id, this weight, evidence anew."""
-    assert seen.route is not None
-    split = shares(seen.route.owned) or {}
-    others = [version for version in split if version != stable]
-    if len(others) != 1 or stable not in split:
-        return None
-    canary, weight = others[0], split[others[0]]
-    by_version = {it.version: it for it in seen.versions}
-    if stable not in by_version or canary not in by_version:
-        return None
-    first = _first_record(seen, by_version[stable])
-    revision = by_version[canary].revision
-    reached = [i for i, step in enumerate(rollout.steps) if step.weight <= weight]
-    return replace(
-        first,
-        phase=Phase.SHIFTING,
-        canary=canary,
-        revision=revision,
-        step=reached[-1] if reached else 0,
-        weight=weight,
-        decision=0,
-        base=by_version[stable].serving,
-        known=tuple(it for it in first.known if it != revision),
-        handled=tuple(seen.saved.handled) if seen.saved else (),
-    )
-
-
-def replaced_in_place(seen: Observation, record: Record) -> Decision | None:
-    """Follow stable when its version label was changed on its only Deployment."""
+def replaced_in_place(rollout: Rollout, seen: Observation, record: Record) -> Decision | None:
+    """Follow stable when its version label was changed on its only Deployment, once it is ready."""
     only = [it for it in seen.versions if it.replicas]
     if len(only) != 1 or any(it.version == record.stable for it in seen.versions):
         return None
     new = only[0]
-    if not (new.settled and new.revision and new.ready):
-        return None
+    if new.revision in record.rejected:
+        message = f"{record.stable} is gone, and {new.version} was rejected: deploy or retry"
+        return alarm(rollout, seen, Reason.NO_WAY_BACK, message)
+    if seen.fresh is Fresh.UNREADABLE or not (new.settled and new.revision and new.ready):
+        message = f"{record.stable} became {new.version} in {new.deployment}, not ready yet"
+        return stay(rollout, seen, Reason.WAITING_FOR_PODS, message)
     after = replace(
         record,
         id=seen.new_id,

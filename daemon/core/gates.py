@@ -6,55 +6,52 @@
     4  abort                                beats everything below, needs the API server alone
     5  the way back is finished             RollingBack and RolledBack look at nothing else
     6  canary gone, failing, changed        lowers exposure at once
-    7  unconfirmed, drift                   stop raises, never a rollback
-    8  requests, paused                     people
+    7  unconfirmed, drift                   stop raises, never a rollback (obstacles)
+    8  requests, no way back, paused        people, and what only people can settle (people)
+    9  two Deployments, unreadable          the world is not what a raise needs (obstacles)
     then the phase.
 
 A gate returns a Decision, or None to let the next one look. Tests pin this order.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
-from datetime import timedelta
 from typing import Final
 
 from analysis.verdict import Verdict
 from config.schema import Rollout
 from daemon.core import people
 from daemon.core.adoption import adopt
-from daemon.core.model import (
-    Confirmed,
-    Damaged,
-    Decision,
-    Observation,
-    Pause,
-    Phase,
+from daemon.core.lost import is_lost_in_mid_rollout, wait_for_a_person
+from daemon.core.model import Damaged, Decision, Observation, Phase
+from daemon.core.moves import IDLE_LOOK, Fate, alarm, blocked, hold, remember, roll_back, write
+from daemon.core.obstacles import (
+    edited_route_stops_raises,
+    lost_policy_asks_a_person,
+    one_deployment_has_each_version,
+    paused_goes_nowhere,
+    stable_must_be_able_to_take_it_back,
+    unconfirmed_split_is_not_built_upon,
+    unreadable_deployments_stop_everything,
 )
-from daemon.core.moves import IDLE_LOOK, alarm, blocked, hold, remember, roll_back, stay, write
-from daemon.core.phases import BY_PHASE, prepare
+from daemon.core.phases import leave, ready_deadline, rolling_back
 from daemon.core.reasons import Reason
-from daemon.core.record import in_record_precision
 from daemon.core.situation import (
     ACTIVE,
     canary_of,
     candidates,
-    confirmed_at,
     current,
     drift,
-    guide_kind,
     judged,
     of_version,
     pending_abort,
-    proof_of,
     serving,
-    shares,
+    since,
     smoke_result,
+    stable_can_serve,
 )
+from daemon.core.starting import prepare
 
 Rule = Callable[[Rollout, Observation], Decision | None]
-
-RESTORES_AN_HOUR = 3
-"""Past this, somebody else writes the route on purpose; a person has to settle it."""
 
 
 # ---------------------------------------------------------------- 1, 2: may we act at all
@@ -79,7 +76,10 @@ def damaged_record_is_left_alone(_: Rollout, seen: Observation) -> Decision | No
 
 def route_without_record_is_adopted(rollout: Rollout, seen: Observation) -> Decision | None:
     """The first look at a route; or its record was stripped."""
-    return adopt(rollout, seen) if seen.record is None else None
+    if seen.record is not None:
+        return None
+    lost = is_lost_in_mid_rollout(seen)
+    return wait_for_a_person(rollout, seen) if lost else adopt(rollout, seen)
 
 
 def another_writer_owns_it(_: Rollout, seen: Observation) -> Decision | None:
@@ -104,12 +104,14 @@ def abort_beats_everything(rollout: Rollout, seen: Observation) -> Decision | No
     request = pending_abort(seen)
     if request is None:
         return None
-    if record.phase not in ACTIVE or record.phase is Phase.ROLLING_BACK:
+    if record.phase not in ACTIVE:
         return None
+    if record.phase is Phase.ROLLING_BACK and drift(rollout, seen) is None:
+        return None  # It is on its way; only a foreign edit makes it worth another write.
     by = f" by {request.by}" if request.by else ""
     why = f': "{request.reason}"' if request.reason else ""
     message = f"aborted{by}{why} at {record.weight} %"
-    return roll_back(rollout, seen, Reason.ABORTED, message, reject=True, request=request)
+    return roll_back(rollout, seen, Reason.ABORTED, message, fate=Fate.REJECTED, request=request)
 
 
 def takeover_comes_first(rollout: Rollout, seen: Observation) -> Decision | None:
@@ -117,9 +119,6 @@ def takeover_comes_first(rollout: Rollout, seen: Observation) -> Decision | None
     record = current(seen)
     if record.writer == seen.writer.id or record.phase not in ACTIVE:
         return None
-    paused = record.paused
-    if seen.policy_lost and paused is None:
-        paused = Pause(Reason.POLICY_LOST, "crossfade", in_record_precision(seen.now))
     message = f"taken over from writer {record.writer}, epoch {record.epoch}"
     return write(
         rollout,
@@ -127,8 +126,6 @@ def takeover_comes_first(rollout: Rollout, seen: Observation) -> Decision | None
         Reason.TAKEOVER,
         message,
         record_only=True,
-        keep_reason=True,
-        paused=paused,
         held=record.held,
     )
 
@@ -137,11 +134,10 @@ def takeover_comes_first(rollout: Rollout, seen: Observation) -> Decision | None
 
 
 def way_back_is_finished(rollout: Rollout, seen: Observation) -> Decision | None:
-    """RollingBack looks at nothing but its own proof."""
-    record = current(seen)
-    if record.phase is not Phase.ROLLING_BACK:
+    """RollingBack looks at nothing but its own route and proof."""
+    if current(seen).phase is not Phase.ROLLING_BACK:
         return None
-    return BY_PHASE[record.phase](rollout, seen)
+    return edited_route_stops_raises(rollout, seen) or rolling_back(rollout, seen)
 
 
 # ---------------------------------------------------------------- 6: lower the exposure
@@ -155,39 +151,32 @@ def canary_must_be_there(rollout: Rollout, seen: Observation) -> Decision | None
     gone = not any(it.replicas for it in of_version(seen, record.canary))
     if gone and serving(seen, record.canary) == 0:
         message = f"{record.canary} was deleted or scaled to zero at {record.weight} %"
-        return _pods_lost(rollout, seen, Reason.CANARY_GONE, message, reject=False)
+        return _pods_lost(rollout, seen, Reason.CANARY_GONE, message, fate=Fate.FREE)
     if record.weight and serving(seen, record.canary) == 0:
         message = f"{record.canary} has no ready pod at {record.weight} %"
-        return _pods_lost(rollout, seen, Reason.CANARY_NOT_READY, message, reject=True)
+        return _pods_lost(rollout, seen, Reason.CANARY_NOT_READY, message, fate=Fate.REJECTED)
     if record.phase is Phase.SMOKE and serving(seen, record.canary) == 0:
         return _wait_for_pods_in_smoke(rollout, seen)
     return None
 
 
 def _pods_lost(
-    rollout: Rollout, seen: Observation, reason: Reason, message: str, *, reject: bool
+    rollout: Rollout, seen: Observation, reason: Reason, message: str, *, fate: Fate
 ) -> Decision:
     record = current(seen)
     final = record.phase in (Phase.FINALISING, Phase.RETIRING)
-    if final and serving(seen, record.stable) == 0:
+    if final and not stable_can_serve(seen):
         text = f"{message}, and {record.stable} has none either"
         return alarm(rollout, seen, Reason.NO_WAY_BACK, text)
-    return roll_back(rollout, seen, reason, message, reject=reject)
+    return roll_back(rollout, seen, reason, message, fate=fate)
 
 
 def _wait_for_pods_in_smoke(rollout: Rollout, seen: Observation) -> Decision:
     record = current(seen)
     message = f"{record.canary} has no ready pod for the smoke test"
-    if seen.now - record.since >= ready_deadline(rollout, seen):
-        return roll_back(rollout, seen, Reason.CANARY_NOT_READY, message, reject=True)
+    if seen.now - since(seen) >= ready_deadline(rollout, canary_of(seen)):
+        return roll_back(rollout, seen, Reason.CANARY_NOT_READY, message, fate=Fate.REJECTED)
     return hold(rollout, seen, Reason.WAITING_FOR_PODS, message)
-
-
-def ready_deadline(rollout: Rollout, seen: Observation) -> timedelta:
-    """Return how long the canary may take to be ready: the policy's, else the Deployment's."""
-    canary = canary_of(seen)
-    seconds = canary.progress_deadline if canary else 600
-    return rollout.ready_deadline or timedelta(seconds=seconds)
 
 
 def failing_canary_goes_back(rollout: Rollout, seen: Observation) -> Decision | None:
@@ -195,11 +184,11 @@ def failing_canary_goes_back(rollout: Rollout, seen: Observation) -> Decision | 
     record = current(seen)
     smoke, finding = smoke_result(seen), judged(seen)
     if record.phase is Phase.SMOKE and smoke and not smoke.passed:
-        return roll_back(rollout, seen, Reason.SMOKE_FAILED, smoke.message, reject=True)
+        return roll_back(rollout, seen, Reason.SMOKE_FAILED, smoke.message, fate=Fate.REJECTED)
     exposed = record.phase in (Phase.SHIFTING, Phase.BAKING)
     if exposed and finding and finding.judgement.verdict is Verdict.FAIL:
         message = f"{finding.judgement.message} at {record.weight} %"
-        return roll_back(rollout, seen, Reason.ANALYSIS_FAILED, message, reject=True)
+        return roll_back(rollout, seen, Reason.ANALYSIS_FAILED, message, fate=Fate.REJECTED)
     return None
 
 
@@ -212,8 +201,11 @@ def changed_canary_starts_again(rollout: Rollout, seen: Observation) -> Decision
     if canary.revision == record.revision:
         return None
     message = f"{record.canary} changed from {record.revision} to {canary.revision}"
-    if record.phase is Phase.PREPARING:
+    if record.phase is Phase.PREPARING and canary in candidates(seen):
         return prepare(rollout, seen, canary, Reason.CANARY_CHANGED, message)
+    if record.phase is Phase.PREPARING:
+        text = f"{message}, which was rejected or replaced before"
+        return leave(rollout, seen, Reason.CANARY_CHANGED, text)
     if record.phase in (Phase.FINALISING, Phase.RETIRING):
         return write(
             rollout,
@@ -221,10 +213,9 @@ def changed_canary_starts_again(rollout: Rollout, seen: Observation) -> Decision
             Reason.STABLE_CHANGED,
             f"{message} after its promotion; promoted as it is",
             record_only=True,
-            keep_reason=True,
             revision=canary.revision,
         )
-    return roll_back(rollout, seen, Reason.CANARY_CHANGED, message, reject=False, known=True)
+    return roll_back(rollout, seen, Reason.CANARY_CHANGED, message, fate=Fate.KNOWN)
 
 
 def new_version_supersedes(rollout: Rollout, seen: Observation) -> Decision | None:
@@ -239,7 +230,7 @@ def new_version_supersedes(rollout: Rollout, seen: Observation) -> Decision | No
     message = f"{third[0].version} ({third[0].deployment}) appeared and supersedes {record.canary}"
     if record.phase is Phase.PREPARING:
         return prepare(rollout, seen, third[0], Reason.SUPERSEDED, message)
-    return roll_back(rollout, seen, Reason.SUPERSEDED, message, reject=False, known=True)
+    return roll_back(rollout, seen, Reason.SUPERSEDED, message, fate=Fate.KNOWN)
 
 
 def changed_stable_is_followed(rollout: Rollout, seen: Observation) -> Decision | None:
@@ -258,113 +249,10 @@ def changed_stable_is_followed(rollout: Rollout, seen: Observation) -> Decision 
         f"{record.stable} changed from {record.stable_revision} to {stable[0].revision}; "
         "evidence starts anew",
         record_only=True,
-        keep_reason=True,
         stable_revision=stable[0].revision,
         known=remember(seen, record.known, record.stable_revision),
         held=record.held,
     )
-
-
-# ---------------------------------------------------------------- 7: what stops a raise
-
-UNCONFIRMED: Final = {
-    Phase.IDLE: Reason.ADOPTION_UNCONFIRMED,
-    Phase.SMOKE: Reason.SMOKE_UNCONFIRMED,
-    Phase.SHIFTING: Reason.RAISE_UNCONFIRMED,
-    Phase.BAKING: Reason.RAISE_UNCONFIRMED,
-    Phase.FINALISING: Reason.FINALISING_UNCONFIRMED,
-}
-
-
-def unconfirmed_split_is_not_built_upon(rollout: Rollout, seen: Observation) -> Decision | None:
-    """Written is not live. A raise is taken back once; everything else is held and alarmed."""
-    record, proof = current(seen), proof_of(seen)
-    if guide_kind(rollout, record) is None or proof is None or confirmed_at(seen) is not None:
-        return None
-    begun = max(record.since, proof.first_probe_at)
-    if seen.now - begun < rollout.confirm_timeout:
-        return None
-    reason = UNCONFIRMED[record.phase]
-    says = seen.route.gateway_says if seen.route else ""
-    quote = f"; the gateway says: {says}" if says else ""
-    message = f"decision {record.decision} is not live: {proof.detail}{quote}"
-    if reason is Reason.RAISE_UNCONFIRMED and record.reason is not Reason.RAISE_UNCONFIRMED:
-        return _take_back(rollout, seen, message)
-    return alarm(rollout, seen, reason, message)
-
-
-def _take_back(rollout: Rollout, seen: Observation, message: str) -> Decision:
-    """Return once to the last proved weight, paused until a person resumes."""
-    record = current(seen)
-    if drift(rollout, seen) is not None:
-        return alarm(rollout, seen, Reason.ROUTE_EDITED, message)
-    proved = record.confirmed or Confirmed(record.decision, 0)
-    decision = write(
-        rollout,
-        seen,
-        Reason.RAISE_UNCONFIRMED,
-        f"{message}; taken back to {proved.weight} % and paused",
-        phase=Phase.SHIFTING,
-        weight=min(proved.weight, record.weight),
-        paused=Pause(Reason.RAISE_UNCONFIRMED, "crossfade", in_record_precision(seen.now)),
-    )
-    return replace(decision, notices=tuple(replace(it, warning=True) for it in decision.notices))
-
-
-def edited_route_stops_raises(rollout: Rollout, seen: Observation) -> Decision | None:
-    """A foreign edit is seen, told, and answered by policy; never silently overwritten."""
-    record = current(seen)
-    difference = drift(rollout, seen)
-    if difference is None:
-        return None
-    if (asked := people.resume_request(seen)) is not None:
-        return people.resume_after_drift(rollout, seen, asked, difference)
-    if record.paused is not None and record.paused.reason == Reason.DRIFT_FIGHT:
-        return hold(rollout, seen, Reason.DRIFT_FIGHT, difference)
-    if rollout.on_drift == "restore" and _restorable(seen):
-        return _restore(rollout, seen, difference)
-    return alarm(rollout, seen, Reason.ROUTE_EDITED, f"{difference}; resume writes ours again")
-
-
-def _restorable(seen: Observation) -> bool:
-    """Only an owned route that can be told is ever written over."""
-    assert seen.route is not None
-    return shares(seen.route.owned) is not None or getattr(seen.route.owned, "identifiable", False)
-
-
-def _restore(rollout: Rollout, seen: Observation, difference: str) -> Decision:
-    record = current(seen)
-    recent = tuple(it for it in record.restored if seen.now - it < timedelta(hours=1))
-    if len(recent) >= RESTORES_AN_HOUR:
-        return write(
-            rollout,
-            seen,
-            Reason.DRIFT_FIGHT,
-            f"{difference}; restored {len(recent)} times within an hour, paused",
-            record_only=True,
-            keep_reason=True,
-            paused=Pause(Reason.DRIFT_FIGHT, "crossfade", in_record_precision(seen.now)),
-        )
-    return write(
-        rollout,
-        seen,
-        Reason.ROUTE_EDITED,
-        f"{difference}; restored",
-        keep_reason=True,
-        restored=(*recent, in_record_precision(seen.now)),
-    )
-
-
-# ---------------------------------------------------------------- 8: people
-
-
-def paused_goes_nowhere(rollout: Rollout, seen: Observation) -> Decision | None:
-    """No forward change of phase or weight, and no retiring; clocks and evidence run on."""
-    record = current(seen)
-    if record.paused is None:
-        return None
-    by = f" by {record.paused.by}" if record.paused.by else ""
-    return stay(rollout, seen, Reason.PAUSED, f"paused{by}: {record.paused.reason}")
 
 
 GATES: Final[tuple[Rule, ...]] = (
@@ -383,5 +271,9 @@ GATES: Final[tuple[Rule, ...]] = (
     unconfirmed_split_is_not_built_upon,
     edited_route_stops_raises,
     people.requests_are_answered,
+    lost_policy_asks_a_person,
+    stable_must_be_able_to_take_it_back,
     paused_goes_nowhere,
+    one_deployment_has_each_version,
+    unreadable_deployments_stop_everything,
 )

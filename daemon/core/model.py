@@ -308,6 +308,15 @@ class SmokeResult:
 
 
 @dataclass(frozen=True, slots=True)
+class SmokeFault:
+    """Why the smoke test of a decision could not be run at all: no verdict on the canary."""
+
+    rollout: str
+    decision: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Judged:
     """A judgement, with what it belongs to."""
 
@@ -324,6 +333,7 @@ class Findings:
 
     proof: Proof | None = None
     smoke: SmokeResult | None = None
+    smoke_fault: SmokeFault | None = None
     judged: Judged | None = None
 
 
@@ -379,6 +389,7 @@ class Observation:
         new_id: a fresh rollout id, should one be needed.
         holding: what this process has been held by, and since when, without having written it.
         done: uids of Deployments whose retirement this process has seen done.
+        jumped_at: when the API server's time last jumped ahead; running times begin again there.
     """
 
     key: TargetKey
@@ -396,6 +407,7 @@ class Observation:
     policy_lost: bool = False
     holding: Held | None = None
     done: frozenset[str] = frozenset()
+    jumped_at: datetime | None = None
 
 
 # ---------------------------------------------------------------- what is decided
@@ -407,6 +419,8 @@ class Verify(StrEnum):
     NOTHING = "nothing"
     DEPLOYMENTS = "deployments"
     EVERYTHING = "deployments and route"
+    PREFLIGHT = "deployments, route and what it names"
+    """Before something begins. Never before a way back: it needs the route and nothing else."""
 
 
 @dataclass(frozen=True, slots=True)

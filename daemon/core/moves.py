@@ -1,11 +1,13 @@
 """How decisions are built. Gates and phases say what; this says how it is written down.
 
 Invariants kept here, whoever decides: `decision` grows exactly with a changed route; `since`
-changes exactly with phase or step; every write carries our writer id, epoch and the last proof.
+changes exactly with phase or step; `reason` and `message` name the last such change, so a write of
+the record alone leaves them; every write carries our writer id, epoch and the last proof.
 """
 
 from dataclasses import replace
 from datetime import timedelta
+from enum import StrEnum
 from typing import Any
 
 from config.schema import Rollout
@@ -21,19 +23,24 @@ from daemon.core.model import (
     Record,
     Request,
     ScaleToZero,
+    Unclear,
     Verify,
     Work,
 )
 from daemon.core.reasons import Reason
 from daemon.core.record import MAX_HANDLED, MAX_REVISIONS, in_record_precision
 from daemon.core.situation import (
+    ACTIVE,
+    FULL,
     WITH_GUIDE_TO_CANARY,
     canary_of,
+    candidates,
     confirmed_at,
     current,
     guide_kind,
     seen_request_ids,
     serving,
+    shares,
     split_by,
     stable_can_serve,
     told,
@@ -44,6 +51,10 @@ IDLE_LOOK = timedelta(minutes=10)
 SOON = timedelta(seconds=1)
 HELD_WRITTEN_AFTER = timedelta(seconds=10)
 """A hiccup that is over within this is not worth a write to the route."""
+WANTING_DATA = frozenset({Reason.NO_DATA, Reason.PROVIDER_DOWN, Reason.TOO_FEW_REQUESTS})
+"""Holds that follow one another in one outage: one patience serves them all."""
+OURS = "crossfade"
+"""Who paused, where no person did."""
 
 
 # ---------------------------------------------------------------- no write
@@ -63,14 +74,22 @@ def hold(rollout: Rollout, seen: Observation, reason: Reason, message: str) -> D
     """Wait without a verdict. Written to the record once it lasted; told with the write."""
     record = current(seen)
     notices = (Notice(reason, message, warning=True),)
+    work = work_of(rollout, record, seen)
     if record.held is not None and record.held.reason is reason:
-        return Decision(reason, message, SOON, work=work_of(rollout, record, seen), notices=notices)
+        return Decision(reason, message, SOON, work=work, notices=notices)
     begun = seen.holding.since if seen.holding and seen.holding.reason is reason else seen.now
     if seen.now - begun < HELD_WRITTEN_AFTER:
-        return Decision(reason, message, SOON, work=work_of(rollout, record, seen))
+        return Decision(reason, message, SOON, work=work)
+    if record.held is not None and is_one_wait(record.held.reason, reason):
+        begun = record.held.since
     held = Held(reason, in_record_precision(begun))
-    decision = write(rollout, seen, reason, message, record_only=True, held=held, keep_reason=True)
+    decision = write(rollout, seen, reason, message, record_only=True, held=held)
     return replace(decision, notices=notices)
+
+
+def is_one_wait(before: Reason, now: Reason) -> bool:
+    """Tell whether a hold goes on although its reason may have changed."""
+    return before is now or {before, now} <= WANTING_DATA
 
 
 def alarm(rollout: Rollout, seen: Observation, reason: Reason, message: str) -> Decision:
@@ -83,6 +102,12 @@ def blocked(reason: Reason, message: str) -> Decision:
     """Do nothing until a person has changed something."""
     notice = Notice(reason, message, warning=True)
     return Decision(reason, message, IDLE_LOOK, notices=(notice,), blocked=True)
+
+
+def route_doubts(seen: Observation) -> tuple[Notice, ...]:
+    """Tell what preflight warns of and does not refuse."""
+    warnings = seen.route.warnings if seen.route else ()
+    return (Notice(Reason.ROUTE_WARNING, "; ".join(warnings), warning=True),) if warnings else ()
 
 
 # ---------------------------------------------------------------- writes
@@ -101,25 +126,26 @@ def write(
 ) -> Decision:
     """Decide on a new record and, unless `record_only`, on the route that goes with it.
 
-    `keep_reason` leaves the record's reason (it names the last step, not the wait); `handled` are
+    `keep_reason` leaves the record's reason and message where route or phase change; `handled` are
     the ids of requests that this write answers; `changes` are fields of the record.
     """
     record = current(seen)
-    moved = changes.get("phase", record.phase) is not record.phase or (
-        changes.get("step", record.step) != record.step
-    )
+    after = replace(record, **changes)
+    moved = (after.phase, after.step) != (record.phase, record.step)
+    silent = keep_reason or (record_only and (after.id, after.phase) == (record.id, record.phase))
     computed: dict[str, Any] = {
-        "reason": record.reason if keep_reason else reason,
-        "message": record.message if keep_reason else message,
+        "reason": record.reason if silent else reason,
+        "message": record.message if silent else message,
         "writer": seen.writer.id,
         "epoch": epoch(seen, record),
         "since": in_record_precision(seen.now) if moved else record.since,
         "decision": record.decision if record_only else record.decision + 1,
         "confirmed": _confirmed(seen, record),
-        "handled": _handled(seen, record, handled),
+        "handled": remember_handled(seen, handled),
         "held": None,
     }
-    after = replace(record, **(computed | changes))
+    known = _known_at_rest(rollout, seen, after)
+    after = replace(record, **(computed | changes | {"known": known}))
     return Decision(
         reason,
         message,
@@ -136,7 +162,7 @@ def epoch(seen: Observation, record: Record) -> int:
     """Return the fence of a write: ours, or one more than the last writer's."""
     if record.writer == seen.writer.id:
         return record.epoch
-    return max(seen.writer.lease_transitions or 0, record.epoch + 1)
+    return max(seen.writer.lease_transitions or 0, record.epoch + 1, seen.writer.epoch or 0)
 
 
 def _confirmed(seen: Observation, record: Record) -> Confirmed | None:
@@ -145,11 +171,27 @@ def _confirmed(seen: Observation, record: Record) -> Confirmed | None:
     return Confirmed(record.decision, record.weight)
 
 
-def _handled(seen: Observation, record: Record, new: tuple[str, ...]) -> tuple[str, ...]:
-    """Remember answered ids. A bare verb counts again once the annotation held another value."""
+def remember_handled(seen: Observation, new: tuple[str, ...]) -> tuple[str, ...]:
+    """Remember answered ids; one that still stands on a Deployment is never the one to go.
+
+    Forgetting it would obey it again. A bare verb goes with its annotation: it counts again once
+    the annotation held another value.
+    """
     there = set(seen_request_ids(seen))
-    kept = [it for it in record.handled if not it.startswith("text-") or it in there]
-    return tuple(dict.fromkeys([*kept, *new]))[-MAX_HANDLED:]
+    old = [it for it in current(seen).handled if not it.startswith("text-") or it in there]
+    kept = list(dict.fromkeys([*old, *new]))
+    while len(kept) > MAX_HANDLED:
+        kept.remove(next((it for it in kept if it not in there), kept[0]))
+    return tuple(kept)
+
+
+def _known_at_rest(rollout: Rollout, seen: Observation, after: Record) -> tuple[str, ...]:
+    """With `onNewVersion: ignore`, what came while the rollout ran starts nothing at its end."""
+    ends = current(seen).phase in ACTIVE and after.phase not in ACTIVE
+    known = after.known
+    for it in candidates(seen) if ends and rollout.on_new_version == "ignore" else ():
+        known = remember(seen, known, it.revision if it.version != current(seen).canary else None)
+    return known
 
 
 def remember(seen: Observation, revisions: tuple[str, ...], new: str | None) -> tuple[str, ...]:
@@ -167,54 +209,75 @@ def remember(seen: Observation, revisions: tuple[str, ...], new: str | None) -> 
 # ---------------------------------------------------------------- the way back
 
 
+class Fate(StrEnum):
+    """What becomes of a revision that goes back."""
+
+    REJECTED = "rejected"
+    """it failed: it starts again on a retry only"""
+    KNOWN = "known"
+    """it was replaced: it has had its turn"""
+    FREE = "free"
+    """it was not its fault: it may start again"""
+
+
 def roll_back(
     rollout: Rollout,
     seen: Observation,
     reason: Reason,
     message: str,
     *,
-    reject: bool,
-    known: bool = False,
+    fate: Fate,
     request: Request | None = None,
 ) -> Decision:
     """Pin everything to stable, whatever the route's action is now: traffic first.
 
     Without a ready pod of stable this would make an outage worse, so it is held instead, unless
-    nobody is on the canary, it has no ready pod either, the person says so, or the Deployments
-    cannot be read at all.
+    nobody is elsewhere, the canary has no ready pod either, or it is a person's abort that says so
+    or comes while the Deployments cannot be read at all.
     """
-    record = current(seen)
-    if seen.route is not None and (problem := _unpinnable(seen)):
-        return alarm(rollout, seen, Reason.ROUTE_REFUSED, f"{message}; {problem}")
-    forced = request is not None and "readiness" in request.skip
-    unknown = seen.fresh is Fresh.UNREADABLE
-    harmless = record.weight == 0 or serving(seen, record.canary) == 0
-    if not (forced or unknown or harmless or stable_can_serve(seen)):
+    assert seen.route is not None
+    owned = seen.route.owned
+    if isinstance(owned, Unclear) and not owned.identifiable:
+        text = f"{message}; the owned route cannot be told: {owned.why}"
+        return alarm(rollout, seen, Reason.ROUTE_REFUSED, text)
+    if _would_cut_users_off(seen, request):
         return _no_way_back(rollout, seen, message, request)
-    replaced = f"; before: {told(seen.route.owned)}" if seen.route else ""
-    rejected = remember(seen, record.rejected, record.revision) if reject else record.rejected
     decision = write(
         rollout,
         seen,
         reason,
-        message + replaced,
+        f"{message}; before: {told(owned)}",
         phase=Phase.ROLLING_BACK,
         step=0,
         weight=0,
         paused=None,
         promote=None,
-        rejected=rejected,
-        known=remember(seen, record.known, record.revision) if known else record.known,
         handled=(request.id,) if request else (),
+        **_remembered(seen, fate),
     )
     notice = Notice(reason, decision.message, warning=True)
     return replace(decision, verify=Verify.EVERYTHING, notices=(notice,))
 
 
-def _unpinnable(seen: Observation) -> str | None:
-    owned = seen.route.owned if seen.route else None
-    identifiable = getattr(owned, "identifiable", True)
-    return None if identifiable else f"the owned route cannot be told: {getattr(owned, 'why', '')}"
+def _would_cut_users_off(seen: Observation, request: Request | None) -> bool:
+    record = current(seen)
+    assert seen.route is not None
+    blind = seen.fresh is Fresh.UNREADABLE
+    forced = request is not None and (blind or "readiness" in request.skip)
+    nobody_elsewhere = shares(seen.route.owned) == {record.stable: FULL}
+    nothing_to_lose = serving(seen, record.canary) == 0
+    return not (forced or nobody_elsewhere or nothing_to_lose or stable_can_serve(seen))
+
+
+def _remembered(seen: Observation, fate: Fate) -> dict[str, Any]:
+    record = current(seen)
+    match fate:
+        case Fate.REJECTED:
+            return {"rejected": remember(seen, record.rejected, record.revision)}
+        case Fate.KNOWN:
+            return {"known": remember(seen, record.known, record.revision)}
+        case _:
+            return {}
 
 
 def _no_way_back(
@@ -229,10 +292,18 @@ def _no_way_back(
         decision = alarm(rollout, seen, Reason.NO_WAY_BACK, text)
         return replace(decision, verify=Verify.EVERYTHING)
     decision = write(
-        rollout, seen, Reason.NO_WAY_BACK, text, record_only=True, handled=(request.id,)
+        rollout,
+        seen,
+        Reason.NO_WAY_BACK,
+        text,
+        record_only=True,
+        handled=(request.id,),
+        held=record.held,
     )
+    assert decision.record is not None
+    refused = replace(decision.record, reason=Reason.NO_WAY_BACK, message=text)
     notice = Notice(Reason.REQUEST_IGNORED, f"abort refused: {text}", warning=True)
-    return replace(decision, verify=Verify.EVERYTHING, notices=(notice,))
+    return replace(decision, record=refused, verify=Verify.EVERYTHING, notices=(notice,))
 
 
 # ---------------------------------------------------------------- the work beside
@@ -247,9 +318,9 @@ def work_of(rollout: Rollout, record: Record, seen: Observation) -> Work | None:
     proved = same and confirmed_at(seen) is not None
     prove = kind is not None and not proved
     read = record.phase in (Phase.SHIFTING, Phase.BAKING)
-    smoke = record.phase is Phase.SMOKE and not (
-        same and seen.findings.smoke and seen.findings.smoke.decision == record.decision
-    )
+    finding = seen.findings.smoke
+    tested = same and finding is not None and finding.decision == record.decision
+    smoke = record.phase is Phase.SMOKE and rollout.smoke is not None and not tested
     if not (prove or smoke or read):
         return None
     return Work(
@@ -277,17 +348,16 @@ def take_pods_away(seen: Observation) -> tuple[Effect, ...]:
     return (ScaleToZero(canary.deployment, canary.uid, canary.resource_version),)
 
 
-def ignored(rollout: Rollout, seen: Observation, request: Request, why: str) -> Decision:
-    """Answer a request that does not apply: remember it, and tell why."""
-    message = f"{request.verb} ignored: {why}"
+def ignored(rollout: Rollout, seen: Observation, request_id: str, asked: str, why: str) -> Decision:
+    """Answer a request that does not apply: remember it, and tell why. `asked`: its verb."""
+    message = f"{asked} ignored: {why}"
     decision = write(
         rollout,
         seen,
         Reason.REQUEST_IGNORED,
         message,
         record_only=True,
-        keep_reason=True,
-        handled=(request.id,),
+        handled=(request_id,),
         held=current(seen).held,
     )
     return replace(decision, notices=(Notice(Reason.REQUEST_IGNORED, message, warning=True),))

@@ -9,18 +9,15 @@ for what, and for how long at most.
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from analysis.verdict import Ground, Verdict
 from config.schema import Rollout
-from daemon.core.adoption import replaced_in_place
+from daemon.core.holds import grounds, may_go_on
 from daemon.core.model import (
     Decision,
     Delete,
     Effect,
-    Notice,
     Observation,
-    Pause,
     Phase,
     Retire,
     ScaleToZero,
@@ -32,10 +29,8 @@ from daemon.core.moves import (
     IDLE_LOOK,
     SOON,
     alarm,
-    blocked,
     hold,
     remember,
-    roll_back,
     stay,
     take_pods_away,
     write,
@@ -43,35 +38,31 @@ from daemon.core.moves import (
 from daemon.core.reasons import Reason
 from daemon.core.record import in_record_precision
 from daemon.core.situation import (
+    ANY_POD,
+    FULL,
     canary_of,
-    candidates,
     confirmed_at,
     current,
-    doubled,
     guide_kind,
-    judged,
+    hold_at,
+    lacking,
     needed_pods,
     of_version,
     proof_of,
-    seen_request_ids,
-    serving,
+    quoted,
+    running_from,
+    since,
+    smoke_fault,
     smoke_result,
+    step_above,
+    unproved_for,
 )
+from daemon.core.starting import wait_for_version
 
-FULL = 100
 RETIRE_WINDOW = timedelta(minutes=15)
 """Later than this, a retired Deployment that runs was started again by somebody; it is let be."""
-
-HELD_BY: dict[Ground, Reason] = {
-    Ground.NO_DATA: Reason.NO_DATA,
-    Ground.STALE: Reason.NO_DATA,
-    Ground.PROVIDER_DOWN: Reason.PROVIDER_DOWN,
-    Ground.TOO_FEW_REQUESTS: Reason.TOO_FEW_REQUESTS,
-    Ground.SHARED_INCIDENT: Reason.UNDECIDED,
-    Ground.UNDECIDED: Reason.UNDECIDED,
-    Ground.DOUBTFUL: Reason.UNDECIDED,
-}
-"""Every ground on which nobody may go forward by the timetable, but Undecided alone."""
+UNKNOWN_DEADLINE = timedelta(minutes=10)
+"""What Kubernetes fills in for progressDeadlineSeconds, where the Deployment cannot be told."""
 
 
 # ---------------------------------------------------------------- waiting for a version
@@ -86,7 +77,7 @@ def idle(rollout: Rollout, seen: Observation) -> Decision:
                 rollout, seen, Reason.CONFIRMING, "waiting for the gateway to serve the pin"
             )
         message = f"the gateway serves {record.stable} alone"
-        return write(rollout, seen, Reason.ADOPTION_CONFIRMED, message)
+        return _without_witness(write(rollout, seen, Reason.ADOPTION_CONFIRMED, message))
     if effects := _retirement(rollout, seen):
         name = effects[0].deployment
         message = f"retiring {name}: {record.stable} has taken over"
@@ -99,64 +90,12 @@ def rolled_back(rollout: Rollout, seen: Observation) -> Decision:
     return wait_for_version(rollout, seen)
 
 
-def wait_for_version(rollout: Rollout, seen: Observation) -> Decision:
-    """Start a rollout when a revision appears that is neither known nor rejected."""
-    record = current(seen)
-    if (followed := replaced_in_place(seen, record)) is not None:
-        return followed
-    new = candidates(seen)
-    if not new:
-        message = f"{record.stable} serves everybody"
-        return stay(rollout, seen, Reason.WAITING_FOR_VERSION, message, IDLE_LOOK)
-    if problem := doubled(seen.versions):
-        return alarm(rollout, seen, Reason.TWO_DEPLOYMENTS, f"{problem}; remove one of them")
-    message = f"{new[0].version} ({new[0].deployment}) appeared beside {record.stable}"
-    return prepare(rollout, seen, new[0], Reason.NEW_VERSION, message)
-
-
-def prepare(
-    rollout: Rollout, seen: Observation, canary: Version, reason: Reason, message: str
-) -> Decision:
-    """Begin a rollout: a new id, and the route unchanged. Its policy is stored before."""
-    record = current(seen)
-    if seen.route is not None and seen.route.problems:
-        return blocked(Reason.ROUTE_REFUSED, "; ".join(seen.route.problems))
-    superseded = record.revision if record.phase is Phase.PREPARING else None
-    stable = of_version(seen, record.stable)
-    decision = write(
-        rollout,
-        seen,
-        reason,
-        message,
-        record_only=True,
-        handled=tuple(seen_request_ids(seen)),
-        id=seen.new_id,
-        policy=seen.policy_hash,
-        phase=Phase.PREPARING,
-        since=in_record_precision(seen.now),
-        canary=canary.version,
-        revision=canary.revision,
-        stable_revision=stable[0].revision if len(stable) == 1 else record.stable_revision,
-        step=0,
-        weight=0,
-        base=serving(seen, record.stable),
-        known=remember(seen, record.known, superseded),
-        confirmed=None,
-        smoke=None,
-        promote=None,
-        retire=None,
-        restored=(),
-        deployments=(*(it.deployment for it in stable), canary.deployment),
-    )
-    return replace(decision, verify=Verify.EVERYTHING, save_policy_first=True)
-
-
 def _retirement(rollout: Rollout, seen: Observation) -> tuple[Effect, ...]:
     """Return what is still to be done to the old Deployment; empty once it was seen done."""
     record = current(seen)
     if record.retire is None or record.retire.uid in seen.done:
         return ()
-    if seen.now - record.since > RETIRE_WINDOW or rollout.after.then == "keep":
+    if seen.now - since(seen) > RETIRE_WINDOW or rollout.after.then == "keep":
         return ()
     for it in seen.versions:
         named = (it.deployment, it.uid) == (record.retire.deployment, record.retire.uid)
@@ -175,13 +114,14 @@ def preparing(rollout: Rollout, seen: Observation) -> Decision:
     """Wait for the canary's pods; the route is untouched."""
     canary = canary_of(seen)
     if canary is None:
-        return _canary_left(rollout, seen)
-    needed = needed_pods(rollout, seen, rollout.steps[0].weight)
-    if not canary.settled or canary.ready < needed:
+        message = f"{current(seen).canary} was deleted or scaled to zero before it had traffic"
+        return leave(rollout, seen, Reason.CANARY_GONE, message)
+    first = rollout.steps[0].weight
+    if lack := lacking(rollout, seen, first):
+        needed = needed_pods(rollout, seen, first)
         message = f"{canary.ready} of {needed} needed pods of {canary.version} are ready"
-        return _wait_for_pods(rollout, seen, canary, message)
-    if seen.route is not None and seen.route.problems:
-        return hold(rollout, seen, Reason.ROUTE_REFUSED, "; ".join(seen.route.problems))
+        unready = canary.ready < needed
+        return _wait_for_pods(rollout, seen, canary, message if unready else lack)
     ready = f"{canary.ready} pods of {canary.version} are ready"
     if rollout.smoke is None:
         return raise_to_step(
@@ -191,15 +131,13 @@ def preparing(rollout: Rollout, seen: Observation) -> Decision:
     return write(rollout, seen, Reason.CANARY_READY, message, phase=Phase.SMOKE, step=0)
 
 
-def _canary_left(rollout: Rollout, seen: Observation) -> Decision:
-    record = current(seen)
-    if problem := doubled(seen.versions):
-        return alarm(rollout, seen, Reason.TWO_DEPLOYMENTS, f"{problem}; remove one of them")
+def leave(rollout: Rollout, seen: Observation, reason: Reason, message: str) -> Decision:
+    """Give a rollout up that has not begun for anybody: nothing is rejected, nothing to undo."""
     return write(
         rollout,
         seen,
-        Reason.CANARY_GONE,
-        f"{record.canary} was deleted or scaled to zero before it had traffic",
+        reason,
+        message,
         record_only=True,
         phase=Phase.IDLE,
         canary=None,
@@ -211,8 +149,8 @@ def _canary_left(rollout: Rollout, seen: Observation) -> Decision:
 
 def _wait_for_pods(rollout: Rollout, seen: Observation, canary: Version, message: str) -> Decision:
     record = current(seen)
-    deadline = rollout.ready_deadline or timedelta(seconds=canary.progress_deadline)
-    left = record.since + deadline - seen.now
+    deadline = ready_deadline(rollout, canary)
+    left = since(seen) + deadline - seen.now
     if left > timedelta(0):
         return stay(rollout, seen, Reason.WAITING_FOR_PODS, message, min(left, IDLE_LOOK))
     decision = write(
@@ -229,16 +167,29 @@ def _wait_for_pods(rollout: Rollout, seen: Observation, canary: Version, message
     return replace(decision, notices=(replace(decision.notices[0], warning=True),))
 
 
+def ready_deadline(rollout: Rollout, canary: Version | None) -> timedelta:
+    """Return how long the canary may take to be ready: the policy's, else the Deployment's."""
+    if rollout.ready_deadline is not None:
+        return rollout.ready_deadline
+    return timedelta(seconds=canary.progress_deadline) if canary else UNKNOWN_DEADLINE
+
+
 def smoking(rollout: Rollout, seen: Observation) -> Decision:
     """Wait until the header route is live and every smoke request passed through it."""
     record = current(seen)
     if confirmed_at(seen) is None:
         return stay(rollout, seen, Reason.CONFIRMING, _confirming(seen))
+    step = len(rollout.steps) - 1 if record.promote else 0
+    if rollout.smoke is None:
+        # Resumed under a policy without a smoke test.
+        message = "the policy has no smoke test"
+        return raise_to_step(rollout, seen, step, Reason.SMOKE_SKIPPED, message=message)
     result = smoke_result(seen)
     if result is None or result.decision != record.decision:
+        if why := smoke_fault(seen):
+            return hold(rollout, seen, Reason.SMOKE_NOT_RUN, f"the smoke test cannot run: {why}")
         return stay(rollout, seen, Reason.SMOKE_RUNNING, "the smoke test runs")
     passed = SmokePassed(record.decision, in_record_precision(result.at))
-    step = len(rollout.steps) - 1 if record.promote else 0
     return raise_to_step(
         rollout, seen, step, Reason.SMOKE_PASSED, message=result.message, smoke=passed
     )
@@ -250,18 +201,20 @@ def shifting(rollout: Rollout, seen: Observation) -> Decision:
     proved = confirmed_at(seen)
     if proved is None:
         return stay(rollout, seen, Reason.CONFIRMING, _confirming(seen))
-    if record.weight < rollout.steps[record.step].weight and record.promote is None:
-        message = f"raised again to step {record.step + 1}"
-        return raise_to_step(rollout, seen, record.step, Reason.RESUMED, message=message)
     if record.promote is not None:
         message = "promoted on request; holds skipped"
         last = len(rollout.steps) - 1
         return raise_to_step(rollout, seen, last, Reason.PROMOTED_BY_REQUEST, message=message)
-    ends = proved + rollout.steps[record.step].hold
-    if (waiting := _may_go_on(rollout, seen, ends)) is not None:
+    if record.weight == 0:
+        # Taken back to nothing and resumed: nobody is there who could be judged.
+        message = "raised again after it was taken back"
+        return raise_to_step(rollout, seen, 0, Reason.RESUMED, message=message)
+    ends = running_from(seen, proved) + hold_at(rollout, record.weight)
+    if (waiting := may_go_on(rollout, seen, ends)) is not None:
         return waiting
-    reason, message = _grounds(seen)
-    return raise_to_step(rollout, seen, record.step + 1, reason, message=message)
+    reason, message = grounds(seen)
+    upwards = step_above(rollout, record.weight)
+    return raise_to_step(rollout, seen, upwards, reason, message=message)
 
 
 def baking(rollout: Rollout, seen: Observation) -> Decision:
@@ -270,9 +223,9 @@ def baking(rollout: Rollout, seen: Observation) -> Decision:
     proved = confirmed_at(seen)
     if proved is None:
         return stay(rollout, seen, Reason.CONFIRMING, _confirming(seen))
-    if (waiting := _may_go_on(rollout, seen, proved + rollout.bake)) is not None:
+    if (waiting := may_go_on(rollout, seen, running_from(seen, proved) + rollout.bake)) is not None:
         return waiting
-    _, message = _grounds(seen)
+    _, message = grounds(seen)
     return write(
         rollout,
         seen,
@@ -295,12 +248,8 @@ def raise_to_step(
     """Give the canary a step's weight, if it has the pods for it."""
     record = current(seen)
     weight = rollout.steps[step].weight
-    canary = canary_of(seen)
-    needed = needed_pods(rollout, seen, weight)
-    if canary is None or not canary.settled or canary.ready < needed:
-        have = canary.ready if canary else 0
-        text = f"{weight} % needs {needed} ready pods of {record.canary}, there are {have}"
-        return hold(rollout, seen, Reason.WAITING_FOR_PODS, text)
+    if lack := lacking(rollout, seen, weight):
+        return hold(rollout, seen, Reason.WAITING_FOR_PODS, lack)
     return write(
         rollout,
         seen,
@@ -313,86 +262,6 @@ def raise_to_step(
     )
 
 
-# ---------------------------------------------------------------- may a hold end?
-
-
-def _confirming(seen: Observation) -> str:
-    proof = proof_of(seen)
-    return "waiting for the gateway to serve this split" + (
-        f": {proof.detail}" if proof and proof.detail else ""
-    )
-
-
-def _grounds(seen: Observation) -> tuple[Reason, str]:
-    finding = judged(seen)
-    assert finding is not None
-    if finding.judgement.verdict is Verdict.PASS:
-        return Reason.ANALYSIS_PASSED, finding.judgement.message
-    return Reason.UNDECIDED_BY_TIMETABLE, f"by timetable, undecided: {finding.judgement.message}"
-
-
-def _may_go_on(rollout: Rollout, seen: Observation, ends: datetime) -> Decision | None:
-    """Return why not yet: the hold, no data, too few requests, undecided; None means go on."""
-    record = current(seen)
-    finding = judged(seen)
-    over = seen.now >= ends
-    fresh = finding is not None and finding.decision == record.decision
-    if finding is None or not fresh:
-        if over:
-            return _wait_for_data(rollout, seen, Reason.NO_DATA, "no judgement of this step yet")
-        return _holding(rollout, seen, ends, "no judgement yet")
-    judgement = finding.judgement
-    if judgement.ground in (Ground.NO_DATA, Ground.STALE, Ground.PROVIDER_DOWN):
-        return _wait_for_data(rollout, seen, HELD_BY[judgement.ground], judgement.message)
-    if not over:
-        return _holding(rollout, seen, ends, judgement.message)
-    if judgement.verdict is Verdict.PASS:
-        return None
-    if judgement.ground is Ground.UNDECIDED:
-        return _undecided(rollout, seen, judgement.message)
-    return _wait_for_data(rollout, seen, HELD_BY[judgement.ground], judgement.message)
-
-
-def _holding(rollout: Rollout, seen: Observation, ends: datetime, message: str) -> Decision:
-    record = current(seen)
-    left = ends - seen.now
-    reason = Reason.BAKING if record.phase is Phase.BAKING else Reason.HOLDING
-    text = f"{record.weight} % for {max(left.total_seconds(), 0):.0f} s more; {message}"
-    return stay(rollout, seen, reason, text, min(left, rollout.analysis.interval))
-
-
-def _undecided(rollout: Rollout, seen: Observation, message: str) -> Decision | None:
-    match rollout.analysis.on_undecided:
-        case "advance":
-            return None
-        case "hold":
-            return hold(rollout, seen, Reason.UNDECIDED, message)
-        case "rollback":
-            text = f"undecided at the end of the hold: {message}"
-            return roll_back(rollout, seen, Reason.UNDECIDED_ROLLED_BACK, text, reject=True)
-
-
-def _wait_for_data(rollout: Rollout, seen: Observation, reason: Reason, message: str) -> Decision:
-    """Hold; after onNoData.wait ask a person (or go back, if policy says so)."""
-    record = current(seen)
-    rule = rollout.analysis.on_no_data
-    if record.held is None or seen.now - record.held.since < rule.wait:
-        return hold(rollout, seen, reason, message)
-    text = f"{message}, for {(seen.now - record.held.since).total_seconds():.0f} s"
-    if rule.then == "rollback":
-        return roll_back(rollout, seen, Reason.NO_DATA_ROLLED_BACK, text, reject=True)
-    decision = write(
-        rollout,
-        seen,
-        Reason.PAUSED,
-        f"paused: {text}",
-        record_only=True,
-        keep_reason=True,
-        paused=Pause(reason, "crossfade", in_record_precision(seen.now)),
-    )
-    return replace(decision, notices=(Notice(Reason.PAUSED, decision.message, warning=True),))
-
-
 # ---------------------------------------------------------------- the end, and the way back
 
 
@@ -402,7 +271,7 @@ def finalising(rollout: Rollout, seen: Observation) -> Decision:
     if confirmed_at(seen) is None:
         return stay(rollout, seen, Reason.CONFIRMING, _confirming(seen))
     message = f"{record.canary} serves everybody"
-    return write(rollout, seen, Reason.PROMOTED, message, phase=Phase.RETIRING)
+    return _without_witness(write(rollout, seen, Reason.PROMOTED, message, phase=Phase.RETIRING))
 
 
 def retiring(rollout: Rollout, seen: Observation) -> Decision:
@@ -410,7 +279,7 @@ def retiring(rollout: Rollout, seen: Observation) -> Decision:
     record = current(seen)
     assert record.canary is not None
     keep = timedelta(0) if rollout.after.then == "keep" else rollout.after.keep_old
-    drained = record.since + rollout.after.drain
+    drained = since(seen) + rollout.after.drain
     ends = drained + keep
     if seen.now < drained:
         left = drained - seen.now
@@ -460,20 +329,28 @@ def rolling_back(rollout: Rollout, seen: Observation) -> Decision:
         return write(
             rollout, seen, Reason.ROLLED_BACK, message, keep_reason=True, phase=Phase.ROLLED_BACK
         )
-    proof = proof_of(seen)
-    begun = max(record.since, proof.first_probe_at) if proof else seen.now
-    if seen.now - begun < rollout.confirm_timeout:
+    waited = unproved_for(seen)
+    if waited is None or waited < rollout.confirm_timeout:
         return stay(rollout, seen, Reason.CONFIRMING, _confirming(seen))
-    says = seen.route.gateway_says if seen.route else ""
-    quote = f"; the gateway says: {says}" if says else ""
-    detail = proof.detail if proof else ""
-    message = f"the rollback is written and not live: {detail}{quote}"
+    message = f"the rollback is written and not live: {quoted(seen)}"
     decision = alarm(rollout, seen, Reason.ROLLBACK_UNCONFIRMED, message)
-    leads_back = seen.route is not None and seen.route.fallback_to in ("any", record.stable)
+    leads_back = seen.route is not None and seen.route.fallback_to in (ANY_POD, record.stable)
     if rollout.on_unconfirmed == "scaleCanary" and leads_back:
         effects = take_pods_away(seen)
-        return replace(decision, effects=effects, verify=Verify.EVERYTHING)
+        return replace(decision, effects=effects, verify=Verify.PREFLIGHT)
     return decision
+
+
+def _confirming(seen: Observation) -> str:
+    proof = proof_of(seen)
+    return "waiting for the gateway to serve this split" + (
+        f": {proof.detail}" if proof and proof.detail else ""
+    )
+
+
+def _without_witness(decision: Decision) -> Decision:
+    """Only our witness goes with this write: nobody is sent elsewhere, so nothing is read live."""
+    return replace(decision, verify=Verify.NOTHING)
 
 
 BY_PHASE: dict[Phase, Callable[[Rollout, Observation], Decision]] = {

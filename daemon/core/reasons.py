@@ -44,6 +44,7 @@ class Reason(StrEnum):
     NO_WAY_BACK = "NoWayBack"
     ADOPTION_UNCONFIRMED = "AdoptionUnconfirmed"
     SMOKE_UNCONFIRMED = "SmokeUnconfirmed"
+    SMOKE_NOT_RUN = "SmokeNotRun"
     RAISE_UNCONFIRMED = "RaiseUnconfirmed"
     FINALISING_UNCONFIRMED = "FinalisingUnconfirmed"
     ROLLBACK_UNCONFIRMED = "RollbackUnconfirmed"
@@ -52,6 +53,7 @@ class Reason(StrEnum):
     STABLE_CHANGED = "StableChanged"
     STABLE_SHRUNK = "StableShrunk"
     TWO_DEPLOYMENTS = "TwoDeployments"
+    DEPLOYMENTS_UNREADABLE = "DeploymentsUnreadable"
 
     # Coming back
     SMOKE_FAILED = "SmokeFailed"
@@ -75,6 +77,7 @@ class Reason(StrEnum):
     # Refused: a person has to change something first
     ROUTE_REFUSED = "RouteRefused"
     ROUTE_GONE = "RouteGone"
+    ROUTE_WARNING = "RouteWarning"
     STABLE_UNKNOWN = "StableUnknown"
     BLOCKED = "Blocked"
     REQUEST_IGNORED = "RequestIgnored"

@@ -31,13 +31,20 @@ FORMAT = 1
 MAX_BYTES = 8 * 1024
 """An annotation shares 256 KiB with all others of the object; a record stays small beside them."""
 MAX_TEXT_BYTES = 256
+"""Of a free text, as it stands in the annotation."""
+MAX_NAME_BYTES = 253
+"""The longest name Kubernetes knows; revisions, ids and hashes are shorter."""
 MAX_REVISIONS = 32
 MAX_HANDLED = 8
+MAX_SKIPS = 16
+"""Checks that a request may name; there are fewer."""
 MAX_NAME = 63
 """A label-like name part; the annotation's name is one `<namespace>.<target>` under a prefix."""
 ANNOTATION_PREFIX = "rollout.crossfade.dev/"
+ESCAPED = "<>&"
+"""Characters that JSON encoders disagree about; each is written as six."""
 MAX_INTEGER = 2**53
-"""Past this, JSON readers disagree about integers."""
+"""From here on JSON readers disagree about integers; a counter that got here counts no more."""
 
 
 def record_annotation(key: TargetKey) -> str:
@@ -51,8 +58,8 @@ def record_annotation(key: TargetKey) -> str:
 
 def format_time(moment: datetime) -> str:
     """RFC 3339, UTC, milliseconds."""
-    utc = moment.astimezone(UTC)
-    return f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond // 1000:03d}Z"
+    utc = moment.astimezone(UTC).replace(tzinfo=None)
+    return utc.isoformat(timespec="milliseconds") + "Z"
 
 
 def parse_time(text: object) -> datetime:
@@ -66,7 +73,10 @@ def parse_time(text: object) -> datetime:
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError("has no time zone")
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as problem:
+        raise ValueError("is no time of our calendar") from problem
 
 
 def in_record_precision(moment: datetime) -> datetime:
@@ -75,22 +85,42 @@ def in_record_precision(moment: datetime) -> datetime:
 
 
 def cut(text: str, limit: int = MAX_TEXT_BYTES) -> str:
-    """Make a free text printable ASCII of at most `limit` characters."""
-    plain = "".join(c if " " <= c <= "~" else "?" for c in text)
-    return plain if len(plain) <= limit else plain[: limit - 3] + "..."
+    """Make a free text printable ASCII that takes at most `limit` bytes where it is written."""
+    plain = "".join(c if " " <= c <= "~" else "?" for c in text[: limit + 1])
+    if _written_bytes(plain) <= limit:
+        return plain
+    while _written_bytes(plain) > limit - 3:
+        plain = plain[:-1]
+    return plain + "..."
+
+
+def _written_bytes(plain: str) -> int:
+    return len(plain) + sum(5 if c in ESCAPED else c in '"\\' for c in plain)
+
+
+def is_name(text: str) -> bool:
+    """Tell whether a text can be a name, an id or a revision: short, plain ASCII."""
+    plain = all("!" <= c <= "~" and c not in ESCAPED + '"\\' for c in text)
+    return plain and len(text) <= MAX_NAME_BYTES
 
 
 # ---------------------------------------------------------------- values
 
 
 def _text(value: object) -> str:
-    if not isinstance(value, str) or len(value) > 1024 or not value.isprintable():
-        raise ValueError("is not a short printable text")
+    if not isinstance(value, str) or value != cut(value):
+        raise ValueError("is not a short printable ASCII text")
+    return value
+
+
+def _name(value: object) -> str:
+    if not isinstance(value, str) or not is_name(value):
+        raise ValueError("is not a short plain name")
     return value
 
 
 def _number(value: object) -> int:
-    if type(value) is not int or not 0 <= value <= MAX_INTEGER:
+    if type(value) is not int or not 0 <= value < MAX_INTEGER:
         raise ValueError("is not a whole number from 0 up")
     return value
 
@@ -101,17 +131,17 @@ def _weight(value: object) -> int:
     return number
 
 
-def _texts(limit: int) -> Callable[[object], tuple[str, ...]]:
+def _names(limit: int) -> Callable[[object], tuple[str, ...]]:
     def load(value: object) -> tuple[str, ...]:
         if not isinstance(value, list) or len(value) > limit:
             raise ValueError(f"is not a list of at most {limit}")
-        return tuple(_text(item) for item in value)
+        return tuple(_name(item) for item in value)
 
     return load
 
 
 def _times(value: object) -> tuple[datetime, ...]:
-    return tuple(parse_time(item) for item in _texts(MAX_HANDLED)(value))
+    return tuple(parse_time(item) for item in _names(MAX_HANDLED)(value))
 
 
 Load = Callable[[object], Any]
@@ -135,12 +165,12 @@ def _pause(value: object) -> Pause:
 
 def _held(value: object) -> Held:
     seen = _members(value, "reason", "since")
-    return Held(Reason(_text(seen["reason"])), parse_time(seen["since"]))
+    return Held(Reason(_name(seen["reason"])), parse_time(seen["since"]))
 
 
 def _promote(value: object) -> Promote:
     seen = _members(value, "id", "skip")
-    return Promote(_text(seen["id"]), _texts(MAX_REVISIONS)(seen["skip"]))
+    return Promote(_name(seen["id"]), _names(MAX_SKIPS)(seen["skip"]))
 
 
 def _smoke(value: object) -> SmokePassed:
@@ -155,7 +185,7 @@ def _confirmed(value: object) -> Confirmed:
 
 def _retire(value: object) -> Retire:
     seen = _members(value, "deployment", "uid")
-    return Retire(_text(seen["deployment"]), _text(seen["uid"]))
+    return Retire(_name(seen["deployment"]), _name(seen["uid"]))
 
 
 def _dump_pause(pause: Pause) -> dict[str, str]:
@@ -185,18 +215,18 @@ class _Field:
 
 
 _FIELDS = (
-    _Field("id", "id", _text),
-    _Field("target", "target", _text),
-    _Field("policy", "policy", _text),
-    _Field("stable", "stable", _text),
-    _Field("stableRevision", "stable_revision", _text),
-    _Field("canary", "canary", _optional(_text)),
-    _Field("revision", "revision", _optional(_text)),
-    _Field("phase", "phase", lambda value: Phase(_text(value)), str),
+    _Field("id", "id", _name),
+    _Field("target", "target", _name),
+    _Field("policy", "policy", _name),
+    _Field("stable", "stable", _name),
+    _Field("stableRevision", "stable_revision", _name),
+    _Field("canary", "canary", _optional(_name)),
+    _Field("revision", "revision", _optional(_name)),
+    _Field("phase", "phase", lambda value: Phase(_name(value)), str),
     _Field("step", "step", _number),
     _Field("weight", "weight", _weight),
     _Field("since", "since", parse_time, format_time),
-    _Field("reason", "reason", lambda value: Reason(_text(value)), str),
+    _Field("reason", "reason", lambda value: Reason(_name(value)), str),
     _Field("message", "message", _text, cut),
     _Field("decision", "decision", _number),
     _Field(
@@ -206,7 +236,7 @@ _FIELDS = (
         _maybe(lambda it: {"decision": it.decision, "weight": it.weight}),
     ),
     _Field("epoch", "epoch", _number),
-    _Field("writer", "writer", _text),
+    _Field("writer", "writer", _name),
     _Field("paused", "paused", _optional(_pause), _maybe(_dump_pause)),
     _Field(
         "held",
@@ -227,16 +257,16 @@ _FIELDS = (
         _maybe(lambda it: {"decision": it.decision, "at": format_time(it.at)}),
     ),
     _Field("base", "base", _number),
-    _Field("known", "known", _texts(MAX_REVISIONS), list),
-    _Field("rejected", "rejected", _texts(MAX_REVISIONS), list),
-    _Field("handled", "handled", _texts(MAX_HANDLED), list),
+    _Field("known", "known", _names(MAX_REVISIONS), list),
+    _Field("rejected", "rejected", _names(MAX_REVISIONS), list),
+    _Field("handled", "handled", _names(MAX_HANDLED), list),
     _Field(
         "retire",
         "retire",
         _optional(_retire),
         _maybe(lambda it: {"deployment": it.deployment, "uid": it.uid}),
     ),
-    _Field("deployments", "deployments", _texts(MAX_REVISIONS), list),
+    _Field("deployments", "deployments", _names(MAX_REVISIONS), list),
     _Field("restored", "restored", _times, lambda times: [format_time(it) for it in times]),
 )
 
@@ -293,7 +323,7 @@ def parse_record(text: str) -> Record | Damaged:
             return Damaged(f"lacks the member {field.key!r}")
         try:
             values[field.attribute] = field.load(members[field.key])
-        except (ValueError, OverflowError) as problem:
+        except ValueError as problem:
             return Damaged(f"member {field.key!r} {cut(str(problem), 80)}")
     return _plausible(Record(**values))
 
@@ -301,11 +331,25 @@ def parse_record(text: str) -> Record | Damaged:
 def _plausible(record: Record) -> Record | Damaged:
     """Refuse a record whose members contradict each other."""
     needs_canary = record.phase not in (Phase.IDLE, Phase.ROLLED_BACK)
-    if needs_canary and (record.canary is None or record.revision is None):
+    if needs_canary and not (record.canary and record.revision):
         return Damaged(f"is in phase {record.phase} without a canary")
-    if record.weight and record.phase not in _PHASES_WITH_WEIGHT:
+    if record.phase in _FORWARD and record.revision in record.rejected:
+        return Damaged(f"is in phase {record.phase} of a revision that it has rejected")
+    if record.canary == record.stable:
+        return Damaged(f"names {record.stable} as stable and as canary")
+    if record.weight not in _weights_in(record.phase):
         return Damaged(f"has weight {record.weight} in phase {record.phase}")
     return record
 
 
-_PHASES_WITH_WEIGHT = (Phase.SHIFTING, Phase.BAKING, Phase.FINALISING, Phase.RETIRING)
+_FORWARD = (Phase.PREPARING, Phase.SMOKE, Phase.SHIFTING, Phase.BAKING)
+
+
+def _weights_in(phase: Phase) -> range:
+    match phase:
+        case Phase.SHIFTING:
+            return range(100)
+        case Phase.BAKING | Phase.FINALISING | Phase.RETIRING:
+            return range(100, 101)
+        case _:
+            return range(1)

@@ -1,11 +1,11 @@
 """Questions to an observation: plain look-ups that gates and phases share. They decide nothing."""
 
-import math
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from config.schema import Rollout
 from daemon.core.model import (
+    Fresh,
     Guide,
     GuideKind,
     Judged,
@@ -19,7 +19,6 @@ from daemon.core.model import (
     Request,
     SmokeResult,
     Split,
-    Unclear,
     Verb,
     Version,
     Weighted,
@@ -30,6 +29,9 @@ from daemon.core.requests import newest_first
 ACTIVE = frozenset(Phase) - {Phase.IDLE, Phase.ROLLED_BACK}
 """Phases in which a rollout runs."""
 WITH_GUIDE_TO_CANARY = (Phase.SMOKE, Phase.SHIFTING, Phase.BAKING)
+FULL = 100
+ANY_POD = "any"
+"""Where an empty subset leads, in Gloo's default: to every pod of the Upstream."""
 JUST_PINNED = (Reason.ADOPTED, Reason.STABLE_REPLACED)
 """Reasons of an Idle record whose split still has its witness."""
 
@@ -38,6 +40,16 @@ def current(seen: Observation) -> Record:
     """Return the record; gates have made sure that there is a readable one."""
     assert isinstance(seen.record, Record)
     return seen.record
+
+
+def since(seen: Observation) -> datetime:
+    """Return when phase and step began; a time ahead of us counts as now, a jump begins anew."""
+    return running_from(seen, current(seen).since)
+
+
+def running_from(seen: Observation, begun: datetime) -> datetime:
+    """Return from when a running time counts: never ahead of now, never from before a jump."""
+    return min(max(begun, seen.jumped_at or begun), seen.now)
 
 
 # ---------------------------------------------------------------- versions
@@ -92,11 +104,72 @@ def needed_pods(rollout: Rollout, seen: Observation, weight: int) -> int:
     if rollout.capacity == "ignore":
         return 1
     record = current(seen)
-    base = max(record.base, serving(seen, record.stable))
-    return max(1, math.ceil(base * weight / 100))
+    return max(1, share_of(max(record.base, serving(seen, record.stable)), weight))
+
+
+def share_of(pods: int, weight: int) -> int:
+    """Return how many of these pods a weight takes, rounded up; whole numbers are exact."""
+    return -(-pods * weight // FULL)
+
+
+def lacking(rollout: Rollout, seen: Observation, weight: int) -> str:
+    """Say what the canary lacks for a weight; empty if it has the pods, of the recorded revision.
+
+    Pods are counted as read live; where the Deployments could not be read, nothing counts. A pod
+    of another template under the same label would answer for it, unproved, so it is waited for.
+    """
+    record, canary = current(seen), canary_of(seen)
+    if seen.fresh is Fresh.UNREADABLE:
+        return f"{weight} % needs a look at the Deployments, which cannot be read"
+    ready = canary.ready if canary and canary.revision == record.revision else 0
+    needed = needed_pods(rollout, seen, weight)
+    if canary and ready >= needed:
+        if old := canary.serving - canary.ready:
+            pods = "1 pod" if old == 1 else f"{old} pods"
+            verb = "serves" if old == 1 else "serve"
+            return f"{pods} of an older template of {record.canary} still {verb}"
+        return "" if canary.settled else f"{canary.deployment} is still being rolled out"
+    return f"{weight} % needs {needed} ready pods of {record.canary}, there are {ready}"
+
+
+# ---------------------------------------------------------------- steps
+
+
+def step_above(rollout: Rollout, weight: int) -> int:
+    """Return the first step with more than this weight, else the last.
+
+    The weight tells, not the recorded step: it holds after a take-back, for a record rebuilt from
+    the route, and under a policy with other steps.
+    """
+    above = [i for i, step in enumerate(rollout.steps) if step.weight > weight]
+    return above[0] if above else len(rollout.steps) - 1
+
+
+def hold_at(rollout: Rollout, weight: int) -> timedelta:
+    """Return the least time on a weight: that of the last step it has reached, else the first's."""
+    return rollout.steps[max(step_at(rollout, weight), 0)].hold
+
+
+def step_at(rollout: Rollout, weight: int) -> int:
+    """Return the last step that a weight has reached, -1 below the first."""
+    return sum(step.weight <= weight for step in rollout.steps) - 1
 
 
 # ---------------------------------------------------------------- the route
+
+
+def refusals(rollout: Rollout, seen: Observation, stable: str) -> tuple[str, ...]:
+    """Return what forbids to begin on this route; all of it is known with a preflight only."""
+    route = seen.route
+    assert route is not None
+    if rollout.on_unconfirmed == "scaleCanary" and route.fallback_to not in (ANY_POD, stable):
+        leads = "nowhere" if route.fallback_to == "none" else f"to {route.fallback_to}"
+        scaling = (
+            f"onUnconfirmed: scaleCanary would cut users off: an empty subset leads {leads}; "
+            "set fallbackPolicy: ANY_ENDPOINT, or onUnconfirmed: alarm"
+        )
+        return (*route.problems, scaling)
+    return route.problems
 
 
 def shares(owned: Owned) -> dict[str, int] | None:
@@ -107,7 +180,7 @@ def shares(owned: Owned) -> dict[str, int] | None:
         case Weighted(stable, canary, weight):
             both = ((stable, 100 - weight), (canary, weight))
             return {version: share for version, share in both if share}
-        case Open() | Unclear():
+        case _:
             return None
 
 
@@ -164,8 +237,8 @@ def told(owned: Owned) -> str:
             return f"{stable} {100 - weight} %, {canary} {weight} %"
         case Open():
             return "all pods of the Upstream, without a subset"
-        case Unclear(why):
-            return f"something that is not ours to touch: {why}"
+        case _:
+            return f"something that is not ours to touch: {owned.why}"
 
 
 # ---------------------------------------------------------------- findings
@@ -177,6 +250,13 @@ def proof_of(seen: Observation) -> Proof | None:
     if proof is None or (proof.rollout, proof.decision) != (record.id, record.decision):
         return None
     return proof
+
+
+def quoted(seen: Observation) -> str:
+    """Quote for an alarm what the probes got, and what the gateway says about the route."""
+    proof = proof_of(seen)
+    says = seen.route.gateway_says if seen.route else ""
+    return (proof.detail if proof else "") + (f"; the gateway says: {says}" if says else "")
 
 
 def confirmed_at(seen: Observation) -> datetime | None:
@@ -193,6 +273,25 @@ def smoke_result(seen: Observation) -> SmokeResult | None:
     return result
 
 
+def smoke_fault(seen: Observation) -> str:
+    """Return why the smoke test of the decision in force could not be run; empty if it could."""
+    record, fault = current(seen), seen.findings.smoke_fault
+    if fault is None or (fault.rollout, fault.decision) != (record.id, record.decision):
+        return ""
+    return fault.why
+
+
+def unproved_for(seen: Observation) -> timedelta | None:
+    """Return how long probing has gone on without proof; None once it is proved, or not begun.
+
+    "Not yet probed" is not "unconfirmed": after a restart the time-out runs from the first probe.
+    """
+    proof = proof_of(seen)
+    if proof is None or proof.confirmed_at is not None:
+        return None
+    return seen.now - max(since(seen), min(proof.first_probe_at, seen.now))
+
+
 def judged(seen: Observation) -> Judged | None:
     """Return the judgement of this rollout and revision, of any decision."""
     record, finding = current(seen), seen.findings.judged
@@ -205,8 +304,12 @@ def judged(seen: Observation) -> Judged | None:
 
 
 def pending(seen: Observation) -> tuple[Request, ...]:
-    """Return the requests that have not been handled, newest first."""
-    handled = set(seen.record.handled) if isinstance(seen.record, Record) else set()
+    """Return the requests that have not been handled, newest first.
+
+    Where the record is gone its copy tells what was handled.
+    """
+    record = seen.record if isinstance(seen.record, Record) else seen.saved
+    handled = set(record.handled) if record else set()
     new = [it for it in seen.requests if isinstance(it, Request) and it.id not in handled]
     return tuple(sorted(new, key=newest_first, reverse=True))
 

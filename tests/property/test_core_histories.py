@@ -73,7 +73,9 @@ def happen(world: World, event: str) -> None:
         case "smoke passed" | "smoke failed" if record and record.revision:
             world.smoke(passed=event == "smoke passed")
         case "pass" | "fail" | "undecided" | "no data" if record and record.revision:
-            world.judge({"pass": PASS, "fail": FAIL, "undecided": UNDECIDED, "no data": NO_DATA}[event])
+            world.judge(
+                {"pass": PASS, "fail": FAIL, "undecided": UNDECIDED, "no data": NO_DATA}[event]
+            )
         case "deploy v2" | "deploy v3":
             deploy(world, event[-2:])
         case "delete canary" if record:
@@ -96,7 +98,11 @@ def happen(world: World, event: str) -> None:
         case "no request":
             world.request = None
         case "restart":
-            world.writer, world.holding, world.done = Writer(world.writer.id + "'"), None, frozenset()
+            world.writer, world.holding, world.done = (
+                Writer(world.writer.id + "'"),
+                None,
+                frozenset(),
+            )
 
 
 def deploy(world: World, name: str) -> None:
@@ -135,7 +141,9 @@ def check_write(world: World, before: Record | None, decision: Decision) -> None
     if before is None:
         return
     assert record.epoch >= before.epoch, "the fence never goes back"
-    assert (record.decision > before.decision) == (decision.split is not None), "the number's meaning"
+    assert (record.decision > before.decision) == (decision.split is not None), (
+        "the number's meaning"
+    )
     if record.id == before.id and record.weight > before.weight:
         check_raise(world, before, record)
     if record.phase is Phase.ROLLING_BACK:
@@ -159,7 +167,11 @@ def check_raise(world: World, before: Record, record: Record) -> None:
     assert proof is not None, "S3: proved"
     assert (proof.rollout, proof.decision) == (before.id, before.decision), "S3: this very split"
     assert proof.confirmed_at is not None, "S3: seen to be live"
-    if before.promote is None and before.phase is Phase.SHIFTING and before.weight == world.policy.steps[before.step].weight:
+    if (
+        before.promote is None
+        and before.phase is Phase.SHIFTING
+        and before.weight == world.policy.steps[before.step].weight
+    ):
         hold = world.policy.steps[before.step].hold
         assert world.now - proof.confirmed_at >= hold, "S4: never earlier than the hold"
         judged = world.findings.judged
@@ -167,7 +179,7 @@ def check_raise(world: World, before: Record, record: Record) -> None:
         assert judged.judgement in (PASS, UNDECIDED), "S14: no data never leads on"
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(EVENTS, max_size=60))
 def test_whatever_happens_the_invariants_of_the_route_hold(events: list[str]) -> None:
     world = World()
@@ -177,7 +189,7 @@ def test_whatever_happens_the_invariants_of_the_route_hold(events: list[str]) ->
         checked_look(world)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(EVENTS, max_size=40))
 def test_an_undisturbed_target_comes_to_rest(events: list[str]) -> None:
     world = World()
@@ -197,13 +209,21 @@ def test_an_undisturbed_target_comes_to_rest(events: list[str]) -> None:
     assert all(it.record is None for it in quiet)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(EVENTS, max_size=40))
 def test_a_history_with_a_pass_mixed_in_and_an_abort_ends_at_stable(events: list[str]) -> None:
     world = World()
     world.to_shifting()
     for event in events:
-        if event not in ("resume", "no request", "promote", "retry", "stable pods die", "pause", "abort"):
+        if event not in (
+            "resume",
+            "no request",
+            "promote",
+            "retry",
+            "stable pods die",
+            "pause",
+            "abort",
+        ):
             happen(world, event)
     if world.phase not in (Phase.SMOKE, Phase.SHIFTING, Phase.BAKING):
         return

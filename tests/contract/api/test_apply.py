@@ -56,7 +56,7 @@ async def test_a_field_of_another_manager_is_a_conflict_that_names_both(gadgets:
     answer = await gadgets.apply(path, gadget(size=4), "two")
 
     assert (answer.code, answer.body["reason"]) == (409, "Conflict")
-    message = f'conflict with "one" using {API}'
+    message = 'conflict with "one"'
     assert answer.body["message"] == f"Apply failed with 1 conflict: {message}: .spec.size"
     cause = {"reason": "FieldManagerConflict", "message": message, "field": ".spec.size"}
     assert answer.body["details"]["causes"] == [cause]

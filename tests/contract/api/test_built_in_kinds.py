@@ -31,7 +31,7 @@ GENERATIONS = [
     ("image", {"spec": {"template": {"metadata": {"labels": {"v": "2"}}}}}, "", 2),
     ("annotations", {"metadata": {"annotations": {"a": "b"}}}, "", 2),
     ("labels", {"metadata": {"labels": {"a": "b"}}}, "", 1),
-    ("status", {"status": {"readyReplicas": 1}}, "status", 1),
+    ("status", {"status": {"replicas": 1, "readyReplicas": 1}}, "status", 1),
     ("annotations through status", {"metadata": {"annotations": {"a": "b"}}}, "status", 1),
     ("spec sent to status", {"spec": {"replicas": 7}}, "status", 1),
     ("status sent to the object", {"status": {"readyReplicas": 1}}, "", 1),

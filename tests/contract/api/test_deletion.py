@@ -26,7 +26,7 @@ async def test_a_precondition_that_does_not_hold_is_a_conflict(cluster: Cluster,
     right = await cluster.delete(path, {"preconditions": {name: created.meta[name]}})
 
     assert (wrong.code, wrong.body["reason"], right.code) == (409, "Conflict", 200)
-    assert "Precondition failed" in wrong.body["message"]
+    assert "in the precondition (1) does not match" in wrong.body["message"]
 
 
 async def test_a_finalizer_keeps_an_object_until_it_is_taken_off(cluster: Cluster):

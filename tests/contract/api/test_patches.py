@@ -145,7 +145,7 @@ async def test_a_patch_of_an_unknown_type_is_refused(cluster: Cluster, kind):
 
 
 async def test_yaml_is_read(cluster: Cluster):
-    body = b"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: y\ndata: {a: b}\n"
+    body = b"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: written\ndata: {a: b}\n"
     answer = await cluster.send("POST", cluster.at("configmaps"), body, kind="application/yaml")
 
     assert (answer.code, answer.body["data"]) == (201, {"a": "b"})

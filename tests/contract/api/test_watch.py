@@ -145,6 +145,8 @@ async def test_initial_events_end_with_a_marked_bookmark(cluster: Cluster, path)
         seen = []
         while (event := await events.any())["type"] == "ADDED":
             seen.append(event["object"]["metadata"]["name"])
+    if "RequestWatchProgress" in event["object"].get("message", ""):
+        pytest.skip("this API server's etcd is older than 3.4.25: it has no such watches")
 
     assert "a" in seen
     assert event["type"] == "BOOKMARK"
@@ -184,7 +186,8 @@ def test_history_is_bounded():
     assert len(list(store.storage.since(before + 1))) == 10
 
 
-async def test_a_watch_from_the_future_is_refused(cluster: Cluster, path):
+async def test_a_watch_from_the_future_is_refused(cluster: Cluster, server, path):
+    # A real server waits for that version, for as long as the client does.
     answer = await cluster.get(path, watch="true", resourceVersion="999999999999")
 
     assert answer.code == 504 or '"code":504' in answer.text

@@ -149,3 +149,11 @@ def test_a_missing_envoy_names_the_extra_and_this_machine(monkeypatch):
 
     assert "`sandbox`" in str(caught.value)
     assert os.uname().machine in str(caught.value)
+
+
+def test_what_ended_it_is_quoted_and_not_its_backtrace(tmp_path):
+    envoy = make(tmp_path)
+    why = "assert failure: inotify_fd_ >= 0. Details: Consider increasing value of fs.inotify"
+    envoy._log.write_text(f"[critical] {why}\n" + "[envoy_bug] #5 UNKNOWN [0x55b7]\n" * 99)
+
+    assert envoy._tail() == why

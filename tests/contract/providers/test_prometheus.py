@@ -97,9 +97,9 @@ async def test_all_queries_of_a_look_are_pinned_to_prometheus_own_time():
         await provider.read(scope())
 
     clock, *queries = prometheus.asked
-    assert clock == {"query": "time()", "timeout": "5s"}
+    assert clock == {"query": "time()", "timeout": "5000ms"}
     assert [query["time"] for query in queries] == ["1700000000.000"] * 3
-    assert {query["timeout"] for query in queries} == {"5s"}
+    assert {query["timeout"] for query in queries} == {"5000ms"}
 
 
 async def test_paths_and_methods_are_summed_by_prometheus():
@@ -324,7 +324,7 @@ async def test_placeholders_are_filled_for_the_canary():
     async with asking(prometheus) as provider:
         await provider.number(scope(), query, 60)
 
-    assert prometheus.asked[-1] == {"query": filled, "timeout": "5s", "time": "1700000000.000"}
+    assert prometheus.asked[-1] == {"query": filled, "timeout": "5000ms", "time": "1700000000.000"}
 
 
 async def test_without_a_canary_a_query_has_no_data():

@@ -124,8 +124,8 @@ def test_too_few_requests_says_how_many_are_needed():
     )
 
 
-def test_too_few_requests_without_a_check_says_only_that():
-    how = settings()
+def test_too_few_requests_without_a_deciding_check_says_only_that():
+    how = settings(WATCHED)
 
     _, judgement = run(how, begin(how), block(arm(9)))
 

@@ -77,7 +77,7 @@ BETS = ("checks", 0, "evidence", "beyond")
         ("a number", "3"),
         ("too deep", "[" * 100_000),
         ("too long", " " * (LARGEST_TEXT + 1)),
-        ("another format", changed(("v",), 2)),
+        ("another format", changed(("v",), 1)),
         ("no checks", changed(("checks",), [])),
         ("checks that are none", changed(("checks",), "ab")),
         ("another check's name", changed(("checks", 0, "name"), "other")),

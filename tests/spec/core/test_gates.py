@@ -1,37 +1,12 @@
-"""The gates: which rule wins, in which situation, and that their order is what it must be."""
+"""The gates: which rule wins, in which situation, and what follows from it."""
 
 from dataclasses import replace
 
 import pytest
 
-from daemon.core.gates import GATES
 from daemon.core.model import Confirmed, Fresh, Phase, Pinned, Unclear, Verify, Weighted, Writer
 from daemon.core.reasons import Reason
 from tests.spec.core.worlds import FAIL, NO_DATA, PASS, World, rollout, version
-
-ORDER = """
-route_must_be_there
-damaged_record_is_left_alone
-route_without_record_is_adopted
-another_writer_owns_it
-abort_beats_everything
-takeover_comes_first
-way_back_is_finished
-canary_must_be_there
-failing_canary_goes_back
-changed_canary_starts_again
-new_version_supersedes
-changed_stable_is_followed
-unconfirmed_split_is_not_built_upon
-edited_route_stops_raises
-requests_are_answered
-paused_goes_nowhere
-"""
-
-
-def test_the_order_of_the_gates_is_the_safety_argument() -> None:
-    assert [gate.__name__ for gate in GATES] == ORDER.split()
-
 
 # ---------------------------------------------------------------- abort
 
@@ -115,9 +90,7 @@ def test_a_bare_abort_counts_again_once_the_annotation_held_another_value() -> N
 def test_an_abort_that_names_another_rollout_is_not_obeyed() -> None:
     world = World()
     world.to_shifting()
-    world.request = (
-        '{"id": "2026-11-24T12:00:00.000Z-0001", "verb": "abort", "rollout": "another"}'
-    )
+    world.request = '{"id": "2026-11-24T12:00:00.000Z-0001", "verb": "abort", "rollout": "another"}'
 
     decision = world.look()
 
@@ -240,13 +213,13 @@ def test_an_abort_does_not_pass_a_lost_leadership() -> None:
     assert world.look().record is None
 
 
-def test_a_lost_policy_pauses_the_rollout_in_the_takeover() -> None:
+def test_a_lost_policy_pauses_the_rollout_once_it_is_taken_over() -> None:
     world = World()
     world.to_shifting()
     world.writer = Writer("another")
     world.extra = {"policy_lost": True}
 
-    world.look()
+    world.settle()
 
     assert world.record.paused is not None
     assert world.record.paused.reason == Reason.POLICY_LOST
@@ -780,3 +753,40 @@ def test_a_hold_that_is_over_is_taken_off_the_record() -> None:
     world.look()
 
     assert world.record.held is None
+
+
+# ---------------------------------------------------------------- stable without pods
+
+
+@pytest.mark.parametrize("reach", ["to_smoke", "to_shifting", "to_baking"])
+def test_without_a_ready_pod_of_stable_a_release_is_held_and_alarmed(reach: str) -> None:
+    world = World()
+    getattr(world, reach)()
+    world.prove()
+    world.settle()
+    world.smoke()
+    world.judge(PASS)
+    world.pass_time(1000)
+    world.versions = (replace(world.versions[0], ready=0, serving=0), world.versions[1])
+    split = world.owned
+
+    decision = world.look()
+
+    assert decision.reason is Reason.NO_WAY_BACK
+    assert "v1 has no ready pod" in decision.message
+    assert any(it.warning for it in decision.notices)
+    assert world.owned == split
+
+
+def test_a_promote_on_request_goes_on_without_a_ready_pod_of_stable() -> None:
+    world = World()
+    world.to_shifting()
+    world.prove()
+    world.settle()
+    world.versions = (replace(world.versions[0], ready=0, serving=0), world.versions[1])
+    world.request = "promote"
+
+    world.settle()
+
+    assert world.phase is Phase.BAKING
+    assert world.owned == Weighted("v1", "v2", 100)

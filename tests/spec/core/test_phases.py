@@ -7,10 +7,27 @@ import pytest
 
 from analysis.verdict import Ground, Verdict
 from config.schema import After, Analysis, OnNoData, Step
-from daemon.core.model import Delete, GuideKind, Phase, Pinned, ScaleToZero, Weighted, Writer
-from daemon.core.phases import HELD_BY
+from daemon.core.model import (
+    Delete,
+    GuideKind,
+    Phase,
+    Pinned,
+    ScaleToZero,
+    SmokeFault,
+    Weighted,
+    Writer,
+)
 from daemon.core.reasons import Reason
-from tests.spec.core.worlds import FAIL, NO_DATA, PASS, UNDECIDED, World, judgement, rollout, version
+from tests.spec.core.worlds import (
+    FAIL,
+    NO_DATA,
+    PASS,
+    UNDECIDED,
+    World,
+    judgement,
+    rollout,
+    version,
+)
 
 # ---------------------------------------------------------------- Preparing
 
@@ -194,6 +211,31 @@ def test_a_smoke_result_of_an_earlier_decision_does_not_lead_on() -> None:
     assert world.look().reason is Reason.SMOKE_RUNNING
 
 
+def test_a_smoke_test_that_cannot_run_is_held_and_told_and_fails_nobody() -> None:
+    world = World()
+    world.to_smoke()
+    world.prove()
+    fault = SmokeFault(world.record.id, world.record.decision, "${secret:a/b} cannot be read")
+    world.findings = replace(world.findings, smoke_fault=fault)
+    world.look()
+    world.pass_time(11)
+
+    decision = world.look()
+
+    assert decision.reason is Reason.SMOKE_NOT_RUN
+    assert "${secret:a/b} cannot be read" in decision.message
+    assert world.phase is Phase.SMOKE
+
+
+def test_a_smoke_test_that_could_not_run_before_is_forgotten_with_its_decision() -> None:
+    world = World()
+    world.to_smoke()
+    world.prove()
+    world.findings = replace(world.findings, smoke_fault=SmokeFault(world.record.id, 1, "why"))
+
+    assert world.look().reason is Reason.SMOKE_RUNNING
+
+
 def test_the_smoke_test_does_not_begin_before_the_header_route_is_proved() -> None:
     world = World()
     world.to_smoke()
@@ -281,7 +323,6 @@ def test_every_inconclusive_ground_but_undecided_holds(ground: Ground) -> None:
 
     world.settle()
 
-    assert ground in HELD_BY
     assert world.record.weight == (25 if ground is Ground.UNDECIDED else 5)
 
 
@@ -295,6 +336,7 @@ def test_no_data_goes_back_where_policy_says_so() -> None:
     world.pass_time(11)
     world.look()
     world.pass_time(61)
+    world.judge(NO_DATA)
 
     decision = world.look()
 
@@ -412,6 +454,16 @@ def test_a_retired_deployment_that_somebody_starts_again_is_let_be() -> None:
     assert world.settle().effects == ()
 
 
+def test_an_old_deployment_that_is_down_already_is_not_scaled_again() -> None:
+    world = World()
+    to_retiring(world)
+    world.pass_time(3700)
+    world.look()
+    world.versions = (replace(world.versions[0], replicas=0), world.versions[1])
+
+    assert world.look().reason is Reason.WAITING_FOR_VERSION
+
+
 def test_a_recreated_old_deployment_is_not_retired_by_an_older_order() -> None:
     world = World()
     to_retiring(world)
@@ -458,7 +510,9 @@ def test_a_rollback_that_is_not_live_is_told_at_once_and_stays_rolling_back() ->
     assert world.phase is Phase.ROLLING_BACK
 
 
-def test_the_canarys_pods_are_taken_away_where_policy_says_so_and_fallback_leads_to_stable() -> None:
+def test_the_canarys_pods_are_taken_away_where_policy_says_so_and_fallback_leads_to_stable() -> (
+    None
+):
     world = rolled_back_unproved(on_unconfirmed="scaleCanary")
 
     decision = world.look()
@@ -469,6 +523,13 @@ def test_the_canarys_pods_are_taken_away_where_policy_says_so_and_fallback_leads
 def test_the_canarys_pods_stay_where_an_empty_subset_fails() -> None:
     world = rolled_back_unproved(on_unconfirmed="scaleCanary")
     world.route = {"fallback_to": "none"}
+
+    assert world.look().effects == ()
+
+
+def test_a_canary_whose_pods_are_gone_already_is_not_scaled_again() -> None:
+    world = rolled_back_unproved(on_unconfirmed="scaleCanary")
+    world.look()
 
     assert world.look().effects == ()
 
@@ -494,3 +555,15 @@ def test_a_proved_rollback_is_terminal_until_a_new_revision_appears() -> None:
     assert phase is Phase.ROLLED_BACK
     assert world.record.canary == "v3"
     assert world.phase is Phase.SMOKE
+
+
+def test_pods_of_an_older_template_keep_the_canary_from_its_first_request() -> None:
+    world = World()
+    world.adopt()
+    world.deploy("v2", ready=2, serving=3)
+
+    decision = world.settle()
+
+    assert world.phase is Phase.PREPARING
+    assert decision.reason is Reason.WAITING_FOR_PODS
+    assert decision.message == "1 pod of an older template of v2 still serves"

@@ -112,6 +112,18 @@ def members(**changes: object) -> str:
         pytest.param(members(known="x"), "'known' is not a list", id="no list"),
         pytest.param(members(held={"reason": "NoData"}), "'held' is not an object", id="half held"),
         pytest.param(members(canary=None), "Shifting without a canary", id="no canary"),
+        pytest.param(members(revision=""), "Shifting without a canary", id="no revision"),
+        pytest.param(members(canary="v1"), "v1 as stable and as canary", id="canary is stable"),
+        pytest.param(members(rejected=["v2/def"]), "that it has rejected", id="rejected"),
+        pytest.param(members(weight=100), "weight 100 in phase Shifting", id="100 while shifting"),
+        pytest.param(members(phase="Baking"), "weight 25 in phase Baking", id="baking at 25"),
+        pytest.param(
+            members(since="0001-01-01T00:00:00+14:00"), "no time of our calendar", id="before time"
+        ),
+        pytest.param(members(stable="v\u00e9"), "'stable' is not a short", id="no ASCII"),
+        pytest.param(members(known=["a b"]), "'known' is not a short plain name", id="no name"),
+        pytest.param(members(writer="<"), "'writer' is not a short plain name", id="escaped"),
+        pytest.param(members(message="x" * 300), "'message' is not a short", id="a long text"),
         pytest.param(
             members(phase="Smoke"), "has weight 25 in phase Smoke", id="weight in a phase without"
         ),
@@ -133,6 +145,25 @@ def test_a_long_name_ends_in_a_hash_and_stays_distinct() -> None:
 
     assert len(record_annotation(one).partition("/")[2]) == 63
     assert record_annotation(one) != record_annotation(other)
+
+
+def test_a_free_text_takes_its_bytes_as_it_is_written() -> None:
+    text = format_record(replace(FULL, message="<" * 300))
+    record = parse_record(text)
+
+    assert isinstance(record, Record)
+    assert record.message == "<" * 42 + "..."
+
+
+@pytest.mark.parametrize("year", [1, 999, 2026, 9999])
+def test_any_time_that_can_be_recorded_is_read_again(year: int) -> None:
+    record = replace(FULL, since=NOW.replace(year=year))
+
+    assert parse_record(format_record(record)) == record
+
+
+def test_a_targets_key_reads_as_people_write_it() -> None:
+    assert str(TargetKey("echo", "api")) == "echo/api"
 
 
 def test_times_of_any_zone_are_read_as_utc() -> None:

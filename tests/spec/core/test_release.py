@@ -24,7 +24,9 @@ def test_the_witness_goes_once_the_pin_is_proved() -> None:
     assert world.record.reason is Reason.ADOPTION_CONFIRMED
 
 
-def test_a_good_release_goes_through_all_phases_in_order_with_steps_plus_five_route_writes() -> None:
+def test_a_good_release_goes_through_all_phases_in_order_with_steps_plus_five_route_writes() -> (
+    None
+):
     world = World()
     world.adopt()
     before = len([it for it in world.decisions if it.record])

@@ -41,14 +41,20 @@ def test_a_whole_request_is_read() -> None:
         pytest.param('{"verb": "abort"}', "its id is not a time", id="no id"),
         pytest.param('{"id": "7", "verb": "abort"}', "its id is not a time", id="a bad id"),
         pytest.param(
-            '{"id": "2026-13-45T11:59:00.000Z-00ff", "verb": "abort"}', "its id is not", id="month 13"
+            '{"id": "2026-13-45T11:59:00.000Z-00ff", "verb": "abort"}',
+            "its id is not",
+            id="month 13",
         ),
         pytest.param(
             '{"id": "2026-11-24T12:06:00.000Z-00ff", "verb": "abort"}', "in the future", id="future"
         ),
         pytest.param(json.dumps({"id": ID, "verb": "explode"}), "no known verb", id="no verb"),
-        pytest.param(json.dumps({"id": ID, "verb": "abort", "by": 1}), "must be texts", id="number"),
-        pytest.param(json.dumps({"id": ID, "verb": "abort", "skip": "all"}), "skip must", id="skip"),
+        pytest.param(
+            json.dumps({"id": ID, "verb": "abort", "by": 1}), "must be texts", id="number"
+        ),
+        pytest.param(
+            json.dumps({"id": ID, "verb": "abort", "skip": "all"}), "skip must", id="skip"
+        ),
     ],
 )
 def test_what_cannot_be_obeyed_says_why(text: str, why: str) -> None:

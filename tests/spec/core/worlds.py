@@ -212,9 +212,7 @@ class World:
         """Let the smoke test of the decision in force end."""
         record = self.record
         assert record.revision is not None
-        result = SmokeResult(
-            record.id, record.decision, record.revision, passed, message, self.now
-        )
+        result = SmokeResult(record.id, record.decision, record.revision, passed, message, self.now)
         self.findings = replace(self.findings, smoke=result)
 
     def judge(self, result: Judgement) -> None:
@@ -264,6 +262,11 @@ class World:
             self.next_step()
 
 
+def told(decision: Decision) -> list[tuple[Reason, str]]:
+    """Return what a decision tells people."""
+    return [(it.reason, it.message) for it in decision.notices]
+
+
 def pinned(version_name: str) -> Pinned:
     """Return the owned route pinned to a version."""
     return Pinned(version_name)
@@ -282,5 +285,6 @@ __all__ = [
     "judgement",
     "pinned",
     "rollout",
+    "told",
     "version",
 ]

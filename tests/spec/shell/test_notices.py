@@ -1,0 +1,102 @@
+"""People are told once: a change is news, the same again is not."""
+
+from typing import Any
+
+import pytest
+
+from daemon.core.model import Notice
+from daemon.core.reasons import Reason
+from daemon.kube.events import Regarding
+from daemon.kube.objects import DEPLOYMENTS, VIRTUALSERVICES
+from daemon.memory import Memory
+from daemon.notices import REPEAT_SECONDS, Notices
+from tests.fakes.clock import VirtualClock
+from tests.fakes.shop import KEY
+
+ROUTE = Regarding(VIRTUALSERVICES, "gloo-system", "echo")
+CANARY = Regarding(DEPLOYMENTS, "echo", "echo-v2")
+NO_DATA = Notice(Reason.NO_DATA, "no data for 10 s", warning=True)
+
+
+class Told:
+    """Stands where Events are written."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, str, str, bool]] = []
+        self.clock = VirtualClock()
+        self.memory = Memory()
+        self.notices = Notices(self, self.clock)
+
+    def tell(self, regarding: Regarding, reason: str, note: str, **more: Any) -> None:
+        self.events.append((regarding.name, reason, note, more["warning"]))
+
+    def look(self, *notices: Notice) -> int:
+        """Tell what a look brought; return how many Events that made."""
+        before = len(self.events)
+        self.notices.tell(KEY, self.memory, notices, (ROUTE,))
+        self.notices.moved_on(self.memory, notices)
+        return len(self.events) - before
+
+
+def test_a_notice_is_an_event_on_every_object_it_is_about() -> None:
+    told = Told()
+
+    told.notices.tell(KEY, told.memory, (NO_DATA,), (ROUTE, CANARY))
+
+    assert told.events == [
+        ("echo", "NoData", "echo/echo: no data for 10 s", True),
+        ("echo-v2", "NoData", "echo/echo: no data for 10 s", True),
+    ]
+
+
+def test_the_same_notice_is_told_once() -> None:
+    told = Told()
+
+    assert [told.look(NO_DATA) for _ in range(3)] == [1, 0, 0]
+
+
+def test_what_came_back_is_news_again() -> None:
+    told = Told()
+
+    assert [told.look(NO_DATA), told.look(), told.look(NO_DATA)] == [1, 0, 1]
+
+
+def test_other_numbers_are_news_only_after_a_while() -> None:
+    told = Told()
+    later = Notice(Reason.NO_DATA, "no data for 20 s", warning=True)
+    told.look(NO_DATA)
+    soon = told.look(later)
+    told.clock.seconds += REPEAT_SECONDS
+
+    assert (soon, told.look(later)) == (0, 1)
+
+
+def test_every_answer_to_a_person_is_told_however_soon() -> None:
+    told = Told()
+    answers = [Notice(Reason.REQUEST_IGNORED, text) for text in ("pause ignored", "retry ignored")]
+
+    assert [told.look(it) for it in answers] == [1, 1]
+
+
+def test_two_reasons_are_two_notices() -> None:
+    told = Told()
+
+    assert told.look(NO_DATA, Notice(Reason.STABLE_SHRUNK, "v1 shrank")) == 2
+
+
+@pytest.mark.parametrize("warning", [True, False])
+def test_a_warning_is_told_as_one(warning: bool) -> None:
+    told = Told()
+
+    told.look(Notice(Reason.PAUSED, "paused", warning=warning))
+
+    assert told.events[0][3] is warning
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    told = Told()
+
+    for reason in Reason:
+        told.notices.tell(KEY, told.memory, (Notice(reason, "m"),), ())
+
+    assert len(told.memory.told) <= 64
