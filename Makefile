@@ -1,6 +1,6 @@
 # Everything a person runs. Each target sets up what it needs; nothing has to be installed by hand
 # but Python 3.11 or newer with its venv module.
-.PHONY: demo test check bench bench-gates setup format spec
+.PHONY: demo test check spec test-cluster bench bench-gates bench-peers bench-detection setup format
 SHELL := /bin/bash
 
 UV := $(or $(shell command -v uv 2>/dev/null),.venv-uv/bin/uv)
@@ -24,11 +24,20 @@ check: setup           ## format, lint, types, layers, spelling, docs
 	$(RUN) codespell
 	$(RUN) python tests/check_docs.py
 
+test-cluster: setup    ## the live suite on a real kube-apiserver, Envoy and Prometheus (needs root and Go)
+	$(RUN) python -m tests.cluster
+
 bench: setup           ## speed and size, with their limits, as a table
 	$(RUN) python -m benchmarks.speed
 
 bench-gates: setup     ## the benchmarks that must hold in CI
 	$(RUN) python -m benchmarks.speed --gates
+
+bench-peers: setup     ## the scenes that were measured with Flagger and Argo Rollouts, with our side
+	$(RUN) python -m benchmarks.peers
+
+bench-detection: setup ## how soon bad versions are found, and how seldom good ones are taken back
+	$(RUN) python -m benchmarks.detection $(if $(FULL),--full)
 
 format: setup
 	$(RUN) ruff format .

@@ -16,6 +16,8 @@ from math import inf, isfinite
 from typing import Protocol
 
 from analysis.eprocess import Evidence
+from analysis.history import NOTHING_KNOWN, History
+from analysis.ramp import Exposure
 from analysis.samples import Block, Number, NumberKind
 from analysis.verdict import Ground
 
@@ -29,10 +31,16 @@ LONGEST_GAP_WINDOWS = 3
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What one look brought. `block` is None where no two readings could be compared."""
+    """What one look brought.
+
+    Attributes:
+        block: None where no two readings could be compared.
+        ahead: percent of the traffic that a Pass would lead to.
+    """
 
     block: Block | None
     numbers: Mapping[str, Number] = field(default_factory=dict)
+    ahead: float = 100.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +63,8 @@ class Weighed:
         safe: shown to keep its limit.
         over: the ground should it fail.
         ground: what is the matter while it neither failed nor is safe.
+        note: what a shared incident comes to.
+        exposure: how much traffic its evidence allows; None where it has no say in that.
     """
 
     facts: str
@@ -64,6 +74,8 @@ class Weighed:
     safe: bool = False
     over: Ground = Ground.OVER_LIMIT
     ground: Ground = Ground.UNDECIDED
+    note: str = "both versions are beyond it, which says nothing about the canary"
+    exposure: Exposure | None = None
 
 
 class CheckKind(Protocol):
@@ -84,7 +96,12 @@ class CheckKind(Protocol):
         """Whether it shares in the e-value of the whole rollout (`Weighed.against` is a number)."""
         ...
 
-    def begin(self) -> CheckState:
+    @property
+    def stake(self) -> float:
+        """Its share of the whole rollout's error rate, relative to the other checks'."""
+        ...
+
+    def begin(self, past: History = NOTHING_KNOWN) -> CheckState:
         """Its state before any data; later states have the same names and lengths."""
         ...
 
@@ -118,12 +135,13 @@ class QueryCheck:
     at_least: float | None = None
     at_most: float | None = None
     decides: bool = True
+    stake: float = 1.0
 
     @property
     def keeps_evidence(self) -> bool:
         return False
 
-    def begin(self) -> CheckState:
+    def begin(self, past: History = NOTHING_KNOWN) -> CheckState:  # noqa: ARG002 - of no use
         return CheckState({}, {"breaches": 0.0, "counted_at": 0.0})
 
     def take(self, state: CheckState, look: Look) -> CheckState:

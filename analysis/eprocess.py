@@ -37,6 +37,7 @@ Everything is kept in logs and stays finite for any counts. No thresholds, sente
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import exp, log, log1p
+from operator import add as add_floats
 
 STARTS_EVERY_SECONDS = 60.0
 """Of observed time. Shorter finds nothing sooner (the price grows with the number of starts)."""
@@ -80,7 +81,7 @@ class LimitTest:
     alternatives: tuple[float, ...]
     tempering: float = 1.0
 
-    def log_factors(self, bad: int, total: int) -> tuple[float, ...]:
+    def log_factors(self, bad: float, total: float) -> tuple[float, ...]:
         """One block's log e for each alternative; zeros for an empty block."""
         good = total - bad
         return tuple(
@@ -135,17 +136,28 @@ class Evidence:
         return log_sum([log((1 - FIRST_STAKE) / self.starts), log_mean(self.bets)])
 
 
+def open_bets(count: int) -> Evidence:
+    """Evidence on so many alternatives before any data: E = 1."""
+    return Evidence((log(FIRST_STAKE),) * count)
+
+
 def begin(test: LimitTest) -> Evidence:
-    """Evidence before any data: E = 1."""
-    return Evidence((log(FIRST_STAKE),) * len(test.alternatives))
+    """Evidence of a test before any data: E = 1."""
+    return open_bets(len(test.alternatives))
 
 
-def add(evidence: Evidence, test: LimitTest, *, bad: int, total: int, seconds: float) -> Evidence:
-    """Take one block. One more bad request never makes evidence of `beyond` smaller."""
+def take(evidence: Evidence, log_factors: Sequence[float], seconds: float) -> Evidence:
+    """Multiply one block's factors in, one for each alternative."""
     started = _start_if_due(evidence)
-    factors = test.log_factors(bad, total)
-    bets = tuple(bet + factor for bet, factor in zip(started.bets, factors, strict=True))
-    return replace(started, bets=bets, seconds=started.seconds + seconds)
+    bets = tuple(map(add_floats, started.bets, log_factors))
+    return Evidence(bets, started.starts, started.seconds + seconds)
+
+
+def add(
+    evidence: Evidence, test: LimitTest, *, bad: float, total: float, seconds: float
+) -> Evidence:
+    """Take one block. One more bad request never makes evidence of `beyond` smaller."""
+    return take(evidence, test.log_factors(bad, total), seconds)
 
 
 def cap(evidence: Evidence, log_most: float) -> Evidence:

@@ -1,6 +1,6 @@
 """The judge: from a look and what is remembered to one verdict, its reason and its sentence.
 
-    E_total = sum over deciding checks of weight * E,   the weights sum to 1
+    E_total = sum over deciding checks of share * E,   the shares (stakes) sum to 1
 
 is an e-value whatever the checks have to do with each other, so one threshold 1/alpha serves all of
 them: P(ever a false Fail) <= alpha over the whole rollout, at least as strong as a Bonferroni
@@ -15,32 +15,32 @@ here.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import log
 
-from analysis import wording
-from analysis.checks import CheckKind, CheckState, Look, QueryCheck, Weighed
-from analysis.eprocess import log_sum
+from analysis import share, wording
+from analysis.checks import CheckKind, CheckState, Look, Weighed
+from analysis.eprocess import Evidence, log_sum
 from analysis.errors import ProviderError, StaleError
-from analysis.limits import FailedRequests, LimitCheck, SlowRequests
+from analysis.history import NOTHING_KNOWN, History
+from analysis.ramp import allowed_weight
 from analysis.samples import Block, Number
+from analysis.settings import BETA, JudgeSettings, settings_from
 from analysis.verdict import Finding, Ground, Judgement, Verdict
-from config.schema import Check, Rollout
 
-BETA = 0.05
-"""How often a canary that breaks a limit may be called safe. A false Pass costs one step's
-exposure."""
-
-SMALLEST_ALPHA = 1e-9
-LARGEST_ALPHA = 0.5
-"""A confidence of 100 % could never be reached, and one of 0 % would fail every canary at once."""
+__all__ = [
+    "JudgeSettings",
+    "JudgeState",
+    "Silence",
+    "begin",
+    "judge",
+    "judge_unread",
+    "on_step",
+    "settings_from",
+]
 
 SILENCE_SECONDS = 60.0
 """Without a completed request for so long, and nothing to compare with, there are no data."""
-
-QUIET_LOOKS = 3
-"""Looks, or scrapes, that may pass without a request before silence means anything: pods are
-scraped at different moments, so one arm's requests show before the other's."""
 
 SILENCE_REQUESTS = 7.0
 """So many canary requests that stable's promise and none that came: by chance in 1 of 1,000
@@ -56,27 +56,6 @@ HOLDING = (
     Ground.DOUBTFUL,
 )
 """Grounds of single checks that keep the rollout where it is, the most urgent first."""
-
-
-@dataclass(frozen=True, slots=True)
-class JudgeSettings:
-    """How one rollout is judged, fixed for its whole length.
-
-    Attributes:
-        alpha: bound of the probability of a false Fail.
-        quiet: seconds without a completed request that are never called "no data".
-        series: name of the requests counter, for sentences.
-    """
-
-    checks: tuple[CheckKind, ...]
-    alpha: float
-    min_requests: int
-    quiet: float = 0.0
-    series: str = ""
-
-    @property
-    def log_needed(self) -> float:
-        return log(1 / self.alpha)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,45 +80,22 @@ class JudgeState:
         checks: one state a check, in the settings' order.
         step: the step that `requests` is counted on.
         requests: the canary's completed requests on this step.
+        share: evidence that the canary completes far less than its weight promises.
     """
 
     checks: tuple[CheckState, ...]
     step: int = 0
     requests: int = 0
     silence: Silence = Silence()
+    share: Evidence = field(default_factory=share.begin)
 
 
-def settings_from(rollout: Rollout) -> JudgeSettings:
-    """Read the policy. `mode: observe` checks are judged and reported, and decide nothing."""
-    analysis, metrics = rollout.analysis, rollout.metrics
-    pause = metrics.prometheus.scrape_interval if metrics.prometheus else analysis.interval
-    window = analysis.window.total_seconds()
-    alpha = min(max(1 - analysis.confidence, SMALLEST_ALPHA), LARGEST_ALPHA)
-    return JudgeSettings(
-        checks=tuple(_kind(check, window) for check in analysis.checks),
-        alpha=alpha,
-        min_requests=analysis.min_requests,
-        quiet=QUIET_LOOKS * pause.total_seconds(),
-        series=metrics.series.requests,
-    )
+def begin(settings: JudgeSettings, step: int = 0, past: History = NOTHING_KNOWN) -> JudgeState:
+    """Start a rollout's evidence: E = 1 everywhere.
 
-
-def _kind(check: Check, window: float) -> CheckKind:
-    decides = check.mode == "decide"
-    safe = log(1 / BETA)
-    if check.success_rate is not None:
-        limit = 1 - check.success_rate.at_least
-        return LimitCheck(check.name, limit, FailedRequests(), safe, decides)
-    if check.latency is not None:
-        slow = SlowRequests(check.latency.slower_than.total_seconds())
-        return LimitCheck(check.name, check.latency.at_most, slow, safe, decides)
-    query = check.query or ""
-    return QueryCheck(check.name, query, window, check.at_least, check.at_most, decides)
-
-
-def begin(settings: JudgeSettings, step: int = 0) -> JudgeState:
-    """Start a rollout's evidence: E = 1 everywhere."""
-    return JudgeState(tuple(check.begin() for check in settings.checks), step)
+    Without a `past` of stable the comparison has less power at first, and is no less valid.
+    """
+    return JudgeState(tuple(check.begin(past) for check in settings.checks), step)
 
 
 def on_step(state: JudgeState, step: int) -> JudgeState:
@@ -154,6 +110,8 @@ def judge(
     state: JudgeState,
     block: Block | None,
     numbers: Mapping[str, Number],
+    *,
+    ahead: float = 100.0,
 ) -> tuple[JudgeState, Judgement]:
     """Judge one look.
 
@@ -163,8 +121,9 @@ def judge(
         block: what was completed since the last reading; None for a reading that only set the
             references (the first one, and the first at a new weight).
         numbers: the answers of the `query` checks, by the check's name.
+        ahead: percent of the traffic that a Pass would lead to: the next step's weight.
     """
-    look = Look(block, numbers)
+    look = Look(block, numbers, ahead)
     states = tuple(
         check.take(memory, look)
         for check, memory in zip(settings.checks, state.checks, strict=True)
@@ -192,6 +151,7 @@ def judge_unread(settings: JudgeSettings, state: JudgeState, error: ProviderErro
 def _count_traffic(state: JudgeState, block: Block | None) -> JudgeState:
     if block is None:
         return state
+    state = replace(state, share=share.take_block(state.share, block))
     if block.canary.requests or not block.weight:
         return replace(state, requests=state.requests + block.canary.requests, silence=Silence())
     others = 100 - block.weight
@@ -247,6 +207,8 @@ def _conclude(
         verdict, ground, message = Verdict.FAIL, failed[0].ground, failed[0].message
     elif missing := _traffic_missing(settings, state, block):
         ground, message = Ground.NO_DATA, missing
+    elif block is not None and share.is_off(state.share):
+        ground, message = Ground.TRAFFIC_SHARE_OFF, share.sentence(block)
     elif held:
         ground, message = held[0].ground, held[0].message
     elif state.requests < settings.min_requests:
@@ -257,7 +219,19 @@ def _conclude(
     elif deciding:
         verdict, ground = Verdict.PASS, Ground.SAFE
         message = "; ".join(finding.message for finding in deciding)
-    return Judgement(verdict, ground, message, state.requests, findings)
+    allowed, excess = _exposure(settings, weighed)
+    return Judgement(verdict, ground, message, state.requests, findings, allowed, excess)
+
+
+def _exposure(settings: JudgeSettings, weighed: Sequence[Weighed]) -> tuple[float, float]:
+    """Return the weight that every deciding check allows, and the largest excess left."""
+    seen = [
+        said.exposure
+        for check, said in zip(settings.checks, weighed, strict=True)
+        if check.decides and said.exposure is not None
+    ]
+    allowed = min((allowed_weight(exposure) for exposure in seen), default=0.0)
+    return allowed, max((exposure.excess for exposure in seen), default=1.0)
 
 
 def _too_few(settings: JudgeSettings, state: JudgeState, deciding: Sequence[Finding]) -> str:
@@ -289,15 +263,16 @@ def _findings(settings: JudgeSettings, weighed: Sequence[Weighed]) -> tuple[Find
 
 
 def _shares(settings: JudgeSettings, weighed: Sequence[Weighed]) -> dict[int, float]:
-    """log(weight * E) of each deciding check that keeps evidence, by its place."""
-    sharing = [
-        index
+    """log(share * E) of each deciding check that keeps evidence, by its place."""
+    stakes = {
+        index: check.stake
         for index, check in enumerate(settings.checks)
         if check.decides and check.keeps_evidence
-    ]
+    }
+    whole = sum(stakes.values())
     return {
-        index: (weighed[index].against or 0.0) - log(len(sharing))
-        for index in sharing
+        index: (weighed[index].against or 0.0) + log(stake / whole)
+        for index, stake in stakes.items()
         if weighed[index].ground is not Ground.SHARED_INCIDENT
     }
 
@@ -320,13 +295,16 @@ def _finding(
     else:
         verdict, ground, message = Verdict.INCONCLUSIVE, said.ground, said.facts
         if is_shared:
-            message = (
-                f"{said.facts}: both versions are beyond it, which says nothing about the canary"
-            )
+            message = f"{said.facts}: {said.note}"
         elif said.favour is not None and against is not None and ground is not Ground.NO_DATA:
             message = (
                 f"{said.facts}; evidence against it {wording.odds(against)}, for it"
                 f" {wording.odds(said.favour)}; needs {wording.odds(settings.log_needed)} or"
                 f" {wording.odds(log(1 / BETA))}"
+            )
+        elif against is not None:
+            message = (
+                f"{said.facts}; evidence against it {wording.odds(against)}, needs"
+                f" {wording.odds(settings.log_needed)}"
             )
     return Finding(check.name, verdict, ground, message, check.decides)

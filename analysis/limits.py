@@ -21,6 +21,7 @@ from analysis.eprocess import (
     forfeit,
     inside,
 )
+from analysis.history import NOTHING_KNOWN, History
 from analysis.samples import Block, Counts
 from analysis.verdict import Ground
 
@@ -135,12 +136,13 @@ class LimitCheck:
     log_safe: float
     decides: bool = True
     tempering: float = 1.0
+    stake: float = 1.0
 
     @property
     def keeps_evidence(self) -> bool:
         return True
 
-    def begin(self) -> CheckState:
+    def begin(self, past: History = NOTHING_KNOWN) -> CheckState:  # noqa: ARG002 - of no use
         evidence = {
             "beyond": begin(self._beyond),
             "inside": begin(self._inside),

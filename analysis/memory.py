@@ -13,7 +13,7 @@ from analysis.checks import CheckState
 from analysis.eprocess import Evidence
 from analysis.judge import JudgeSettings, JudgeState, Silence, begin
 
-FORMAT = 1
+FORMAT = 2
 
 LARGEST_TEXT = 256 * 1024
 """Bytes. Fifty checks fit; a ConfigMap holds 1 MiB, and a longer text is not ours."""
@@ -27,19 +27,21 @@ def save(settings: JudgeSettings, state: JudgeState) -> str:
         "step": state.step,
         "requests": state.requests,
         "silence": [silence.seconds, silence.stable, silence.promised],
+        "share": _plain(state.share),
         "checks": [
             {
                 "name": check.name,
-                "evidence": {
-                    name: [evidence.starts, evidence.seconds, *evidence.bets]
-                    for name, evidence in memory.evidence.items()
-                },
+                "evidence": {name: _plain(evidence) for name, evidence in memory.evidence.items()},
                 "numbers": dict(memory.numbers),
             }
             for check, memory in zip(settings.checks, state.checks, strict=True)
         ],
     }
     return json.dumps(document, allow_nan=False, separators=(",", ":"))
+
+
+def _plain(evidence: Evidence) -> list[float]:
+    return [evidence.starts, evidence.seconds, *evidence.bets]
 
 
 def restore(settings: JudgeSettings, text: str) -> JudgeState | None:
@@ -64,7 +66,8 @@ def restore(settings: JudgeSettings, text: str) -> JudgeState | None:
 def _state(settings: JudgeSettings, document: Any) -> JudgeState:
     if document["v"] != FORMAT:
         raise ValueError("another format")
-    fresh = begin(settings).checks
+    empty = begin(settings)
+    fresh = empty.checks
     saved = document["checks"]
     if [entry["name"] for entry in saved] != [check.name for check in settings.checks]:
         raise ValueError("other checks")
@@ -74,6 +77,7 @@ def _state(settings: JudgeSettings, document: Any) -> JudgeState:
         step=_whole(document["step"]),
         requests=_whole(document["requests"]),
         silence=Silence(_positive(seconds), _whole(stable), _positive(promised)),
+        share=_evidence(empty.share, document["share"]),
     )
 
 

@@ -11,7 +11,7 @@ nothing is counted that is not the difference of two sound readings of one pod. 
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from math import isfinite
 
@@ -61,6 +61,7 @@ class Counts:
         within: only bounds that every timed pod of the arm has.
         timed: requests of the pods that `within` speaks of.
         pods: how many pods both readings hold; 0 means that nothing could be counted.
+        restarts: how many pods were restarted in between; what they served is lost.
     """
 
     requests: int = 0
@@ -68,6 +69,26 @@ class Counts:
     within: Mapping[float, int] = field(default_factory=dict)
     timed: int = 0
     pods: int = 0
+    restarts: int = 0
+
+
+FAILED = 0.0
+"""Key of failures where latency bounds, all above 0, are the other keys."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """How unevenly the bad requests of one arm fell on its pods (method of moments).
+
+    Attributes:
+        seen: sum over pods of (y - e)^2 * N / n, with e = n * Y / N what the pod's n of N requests
+            promise of the arm's Y bad ones; over 1 - Y/N, the variance of a draw without clumps.
+        expected: Y * (pods - 1), its mean were every request bad or not by itself. The ratio
+            seen/expected is E[K^2]/E[K] for clumps of size K that each fall on one pod.
+    """
+
+    seen: float
+    expected: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +100,16 @@ class Block:
         weight: percent of ordinary traffic on the canary while it lasted.
         restarted: pods whose counters fell; they are left out of the counts.
         missing: pods that could not be counted otherwise, with a reason; the canary's first.
+        spread: FAILED or a latency bound -> how unevenly stable's bad requests fell on its pods.
     """
 
     seconds: float
-    weight: int
+    weight: float
     canary: Counts
     stable: Counts
     restarted: tuple[str, ...] = ()
     missing: Mapping[str, str] = field(default_factory=dict)
+    spread: Mapping[float, Spread] = field(default_factory=dict)
 
 
 class NumberKind(StrEnum):
@@ -117,7 +140,7 @@ class Number:
 
 
 def close_block(
-    before: Reading, after: Reading, *, stable: str, canary: str | None, weight: int
+    before: Reading, after: Reading, *, stable: str, canary: str | None, weight: float
 ) -> Block:
     """Count the requests completed between two readings.
 
@@ -138,6 +161,7 @@ def close_block(
         stable=of_stable.counts,
         restarted=(*of_canary.restarted, *of_stable.restarted),
         missing={**of_canary.missing, **after.missing, **of_stable.missing},
+        spread=of_stable.spread,
     )
 
 
@@ -146,6 +170,7 @@ class _Arm:
     counts: Counts = field(default_factory=Counts)
     restarted: tuple[str, ...] = ()
     missing: Mapping[str, str] = field(default_factory=dict)
+    spread: Mapping[float, Spread] = field(default_factory=dict)
 
 
 def _count_arm(before: Reading, after: Reading, version: str) -> _Arm:
@@ -167,7 +192,8 @@ def _count_arm(before: Reading, after: Reading, version: str) -> _Arm:
             missing[pod] = "its counters contradict each other"
         else:
             differences.append(difference)
-    return _Arm(_total(differences), tuple(restarted), missing)
+    total = replace(_total(differences), restarts=len(restarted))
+    return _Arm(total, tuple(restarted), missing, _spreads(total, differences))
 
 
 def _fault(counters: Counters) -> str:
@@ -235,3 +261,23 @@ def _total(pods: list[Counts]) -> Counts:
         timed=sum(counts.timed for counts in timed) if bounds else 0,
         pods=len(pods),
     )
+
+
+def _spreads(total: Counts, pods: list[Counts]) -> dict[float, Spread]:
+    """Compare the pods of one arm; nothing where there is no second pod or nothing bad."""
+    tallies = {FAILED: [(pod.failed, pod.requests) for pod in pods]}
+    for bound in total.within:
+        tallies[bound] = [(pod.timed - pod.within[bound], pod.timed) for pod in pods if pod.within]
+    spreads = {key: _spread(arm) for key, arm in tallies.items()}
+    return {key: spread for key, spread in spreads.items() if spread is not None}
+
+
+def _spread(pods: list[tuple[int, int]]) -> Spread | None:
+    busy = [(bad, requests) for bad, requests in pods if requests]
+    bad = sum(count for count, _ in busy)
+    requests = sum(count for _, count in busy)
+    if len(busy) < 2 or not 0 < bad < requests:
+        return None
+    share = bad / requests
+    seen = sum((count - n * share) ** 2 * requests / n for count, n in busy) / (1 - share)
+    return Spread(seen, float(bad * (len(busy) - 1)))

@@ -26,6 +26,8 @@ class Ground(StrEnum):
     NO_DATA = "NoData"
     STALE = "Stale"
     PROVIDER_DOWN = "ProviderDown"
+    TRAFFIC_SHARE_OFF = "TrafficShareOff"
+    """the canary completes far less than its weight promises: hung requests fail unseen"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,9 @@ class Judgement:
         requests: the canary's completed requests counted on this step so far.
         message: the deciding finding's sentence.
         findings: one per check, in the policy's order.
+        allowed: percent of the traffic that the evidence allows the canary now, by the budget of
+            failed requests; 0 where no check compares it with stable.
+        excess: bound of its excess failure rate over stable's; 1 where nothing is excluded yet.
     """
 
     verdict: Verdict
@@ -60,3 +65,5 @@ class Judgement:
     message: str
     requests: int
     findings: tuple[Finding, ...] = ()
+    allowed: float = 0.0
+    excess: float = 1.0

@@ -75,7 +75,8 @@ class PrometheusProvider:
         self._session.widen(url)
         self._name = f"Prometheus at {url.rpartition('@')[2]}"
         self._stale_after = STALE_SCRAPES * source.scrape_interval.total_seconds()
-        self._server_timeout = f"{timeout:g}s"
+        # In whole milliseconds: Prometheus reads no duration such as 0.8s.
+        self._server_timeout = f"{timeout * 1000:.0f}ms"
         self._budget = budget
         self._sleep = sleep
         self._threads = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="prometheus")

@@ -1,0 +1,248 @@
+"""The check kind that compares the canary's failures with stable's in the same seconds.
+
+It keeps evidence against the canary, a bound of its excess failure rate, and, for the time at 100 %
+when nothing is left to compare with, a test against what stable used to fail.
+
+Invariant: the excess never rises.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from math import inf, log
+
+from analysis import wording
+from analysis.checks import CheckState, Look, Weighed
+from analysis.compare import (
+    HALF_LIFE_SECONDS,
+    Arms,
+    Bets,
+    Track,
+    open_comparison,
+    ratio_in_force,
+    track_from,
+    track_of,
+)
+from analysis.eprocess import Evidence, begin, beyond, log_sum, take
+from analysis.history import NOTHING_KNOWN, History
+from analysis.limits import DOUBT
+from analysis.ramp import Exposure, needed_excess
+from analysis.samples import FAILED, Block
+from analysis.twosample import EXCESSES, MARGINS, Pair, excess_excluded
+from analysis.verdict import Ground
+
+ALONE_SHARE = 0.1
+"""Of the evidence on failures: the test that works without stable. It gets no data before."""
+
+ALONE_LEAST = 0.01
+ALONE_RATIO = 3.0
+"""Without stable beside it the canary may fail 1 %, or three times what stable failed last."""
+
+INCIDENT_RATE = 0.1
+INCIDENT_RATIO = 5.0
+"""Stable itself fails a tenth of its requests, and five times what it used to: an incident of
+both, in which nobody should be promoted."""
+
+
+@dataclass(frozen=True, slots=True)
+class FailuresVersus:
+    """The canary fails no larger a share of its requests than stable does in the same seconds.
+
+    Attributes:
+        ratio: r0, times stable's rate that is no regression.
+        log_safe: log(1/beta), what excludes an excess.
+        delay: L, seconds from a request to the weight taken back.
+    """
+
+    name: str
+    log_safe: float
+    delay: float
+    ratio: float = 1.0
+    decides: bool = True
+    stake: float = 3.0
+
+    @property
+    def keeps_evidence(self) -> bool:
+        return True
+
+    def begin(self, past: History = NOTHING_KNOWN) -> CheckState:
+        bets = open_comparison(EXCESSES)
+        track = track_of(past, FAILED)
+        evidence = {
+            "worse": bets.worse,
+            "batch": bets.batch,
+            "margins": Evidence((0.0,) * len(MARGINS)),
+            "alone": begin(beyond(ALONE_LEAST)),
+        }
+        scale = min(HALF_LIFE_SECONDS / past.seconds, 1.0) if past.seconds else 0.0
+        numbers = dict.fromkeys(_FAILURES, 0.0) | track.as_numbers("")
+        numbers["excess"] = 1.0
+        numbers["usual"] = track.rate
+        numbers["flow"], numbers["flow_seconds"] = past.requests * scale, past.seconds * scale
+        return CheckState(evidence, numbers)
+
+    def take(self, state: CheckState, look: Look) -> CheckState:
+        block = look.block
+        if block is None:
+            return state
+        arms = _failures(block)
+        track = track_from(state.numbers, "")
+        evidence = self._bet(state, block, arms, track)
+        numbers = dict(state.numbers) | track.learn(
+            arms, block.seconds, block.spread.get(FAILED)
+        ).as_numbers("")
+        count_block(numbers, "", arms)
+        _measure_flow(numbers, block)
+        numbers["alone_limit"] = _limit_alone(numbers, block, track)
+        numbers["restarts"] += block.canary.restarts
+        numbers["excess"] = min(numbers["excess"], self._excess(evidence["margins"]))
+        return CheckState(evidence, numbers)
+
+    def _bet(
+        self, state: CheckState, block: Block, arms: Arms, track: Track
+    ) -> dict[str, Evidence]:
+        evidence, numbers = state.evidence, state.numbers
+        ratio = ratio_in_force(self.ratio, numbers["exposed"])
+        bets = Bets(evidence["worse"], evidence["batch"]).take(
+            track, arms, ratio=ratio, excesses=EXCESSES, seconds=block.seconds
+        )
+        margins, alone = evidence["margins"], evidence["alone"]
+        pair = track.count(arms)
+        if arms.canary and arms.stable:
+            margins = _exclude(margins, pair, track.rate)
+        if arms.canary and (limit := _limit_alone(numbers, block, track)):
+            factors = beyond(limit).log_factors(pair.bad_a, pair.total_a)
+            alone = take(alone, factors, block.seconds)
+        return {"worse": bets.worse, "batch": bets.batch, "margins": margins, "alone": alone}
+
+    def _excess(self, margins: Evidence) -> float:
+        """Return the smallest excluded margin whose larger ones are excluded too, or 1.
+
+        The largest margin that the truth reaches is wrongly excluded with probability beta, and
+        nothing below it counts without it: so "the excess is smaller" errs with that probability.
+        """
+        excluded = 1.0
+        for margin, log_e in zip(MARGINS, margins.bets, strict=True):
+            if log_e < self.log_safe:
+                break
+            excluded = margin
+        return excluded
+
+    def weigh(self, state: CheckState, look: Look) -> Weighed:
+        numbers = state.numbers
+        against = log_sum(
+            [
+                Bets(state.evidence["worse"], state.evidence["batch"]).log_e + log(1 - ALONE_SHARE),
+                state.evidence["alone"].log_e + log(ALONE_SHARE),
+            ]
+        )
+        seen = self._exposure(numbers)
+        ground = Ground.UNDECIDED
+        if against >= DOUBT:
+            ground = Ground.DOUBTFUL
+        elif seen.usual >= max(INCIDENT_RATE, INCIDENT_RATIO * numbers["usual"]):
+            ground = Ground.SHARED_INCIDENT
+        return Weighed(
+            facts=self._facts(numbers),
+            against=against,
+            safe=ground is Ground.UNDECIDED and seen.excess <= needed_excess(seen, look.ahead),
+            over=Ground.WORSE,
+            ground=ground,
+            note=f"stable itself fails {wording.percent(seen.usual)}, an incident of both versions",
+            exposure=seen,
+        )
+
+    @staticmethod
+    def _facts(numbers: Mapping[str, float]) -> str:
+        parts = [f"canary failed {in_counts(numbers, '')}"]
+        if restarts := numbers["restarts"]:
+            parts.append(f"restarts of its pods counted as failed requests: {restarts:.0f}")
+        if numbers["excess"] < 1:
+            parts.append(f"an excess above {wording.percent(numbers['excess'])} is excluded")
+        if limit := numbers["alone_limit"]:
+            parts.append(
+                f"limit with all the traffic {wording.percent(limit)}, by what stable failed last:"
+                " not concurrent"
+            )
+        return ", ".join(parts)
+
+    def _exposure(self, numbers: Mapping[str, float]) -> Exposure:
+        track = track_from(numbers, "")
+        flow, seconds = numbers["flow"], numbers["flow_seconds"]
+        return Exposure(
+            rate=flow / seconds if seconds else inf,
+            excess=numbers["excess"],
+            usual=track.rate,
+            clump=track.clumps.size,
+            delay=self.delay,
+        )
+
+
+COUNTS = ("bad", "total", "stable_bad", "stable_total")
+"""Numbers that sentences are made of."""
+
+_FAILURES = (
+    *COUNTS,
+    "exposed",
+    "excess",
+    "usual",
+    "flow",
+    "flow_seconds",
+    "alone_limit",
+    "restarts",
+)
+
+
+def _failures(block: Block) -> Arms:
+    """Count failed requests; a restarted pod counts as one, as what it served is lost with it.
+
+    Else a canary that crashes would hide its failures in the readings that its crashes spoil.
+    """
+    canary, stable = block.canary, block.stable
+    return Arms(
+        canary.failed + canary.restarts,
+        canary.requests + canary.restarts,
+        stable.failed + stable.restarts,
+        stable.requests + stable.restarts,
+    )
+
+
+def _limit_alone(numbers: Mapping[str, float], block: Block, track: Track) -> float:
+    """Return the limit for the time without stable, fixed once all traffic is the canary's."""
+    if numbers["alone_limit"] or block.weight < 100:
+        return numbers["alone_limit"]
+    return max(ALONE_LEAST, ALONE_RATIO * track.rate)
+
+
+def _exclude(margins: Evidence, pair: Pair, rate: float) -> Evidence:
+    bets = tuple(
+        log_e + excess_excluded(pair, rate, margin)
+        for margin, log_e in zip(MARGINS, margins.bets, strict=True)
+    )
+    return replace(margins, bets=bets)
+
+
+def _measure_flow(numbers: dict[str, float], block: Block) -> None:
+    """Count requests a second, and the seconds that the canary has had traffic."""
+    kept = 0.5 ** (block.seconds / HALF_LIFE_SECONDS)
+    requests = block.canary.requests + block.stable.requests
+    numbers["flow"] = numbers["flow"] * kept + requests
+    numbers["flow_seconds"] = numbers["flow_seconds"] * kept + block.seconds
+    if block.weight:
+        numbers["exposed"] += block.seconds
+
+
+def count_block(numbers: dict[str, float], slot: str, arms: Arms) -> None:
+    """Add a block to the numbers that sentences are made of."""
+    numbers[f"{slot}bad"] += arms.canary_bad
+    numbers[f"{slot}total"] += arms.canary
+    numbers[f"{slot}stable_bad"] += arms.stable_bad
+    numbers[f"{slot}stable_total"] += arms.stable
+
+
+def in_counts(numbers: Mapping[str, float], slot: str) -> str:
+    """Say both versions' counts: "6 of 83 requests (7.2 %), stable 2 of 1,604 ..."."""
+    bad, total, stable_bad, stable_total = (numbers[f"{slot}{name}"] for name in COUNTS)
+    text = wording.part(bad, total)
+    if not stable_total:
+        return text
+    return f"{text}, stable {wording.part(stable_bad, stable_total)} in the same seconds"

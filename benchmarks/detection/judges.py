@@ -1,0 +1,176 @@
+"""Who decides: the product, its peers as re-stated from their sources, and the sequential test that
+knows the truth.
+
+A judge gives the weight of the next read and says after it whether to go on. The product's is
+`analysis.judge` and `analysis.ramp` themselves. Peers follow Flagger's scheduler and Argo Rollouts'
+analysis on fixed limits; they are re-stated from reading, not run.
+"""
+
+from collections import deque
+from enum import StrEnum
+from math import log, log1p
+from typing import Protocol
+
+from analysis.judge import begin, judge
+from analysis.ramp import Timetable, next_weight
+from analysis.settings import JudgeSettings, compared
+from analysis.verdict import Verdict
+from benchmarks.detection.traffic import REACTION_SECONDS, READ_SECONDS, Cell, Read, Traffic
+
+ALPHA = 0.01
+FIXED_STEPS = (5.0, 10.0, 20.0, 30.0, 40.0, 50.0)
+STEP_SECONDS = 60
+
+
+class Choice(StrEnum):
+    GO_ON = "go on"
+    ROLL_BACK = "roll back"
+    PROMOTE = "promote"
+    PROMOTE_UNDECIDED = "promote undecided"
+
+
+class Judge(Protocol):
+    """One rollout's judge."""
+
+    weight: float
+
+    def look(self, read: Read) -> Choice:
+        """Take a read that was made under `weight`; set the next one."""
+        ...
+
+
+class Crossfade:
+    """The product: comparison with stable, ramp by budget, `onUndecided: advance`."""
+
+    def __init__(self, traffic: Traffic) -> None:
+        self._settings = JudgeSettings(
+            compared(delay=float(READ_SECONDS + REACTION_SECONDS)), ALPHA, min_requests=30
+        )
+        self._timetable = Timetable()
+        start = begin(self._settings, past=traffic.history)
+        self._state, first = judge(self._settings, start, None, {})
+        self.weight = first.allowed
+
+    def look(self, read: Read) -> Choice:
+        self._state, judgement = judge(self._settings, self._state, read.block, {})
+        elapsed = read.at
+        weight = next_weight(judgement, self.weight, elapsed=elapsed, timetable=self._timetable)
+        if weight == 0:
+            return Choice.ROLL_BACK
+        if weight >= 100:
+            decided = judgement.verdict is Verdict.PASS
+            return Choice.PROMOTE if decided else Choice.PROMOTE_UNDECIDED
+        self.weight = weight
+        return Choice.GO_ON
+
+
+class Sprt:
+    """Wald's test with the true rates of each read, on a fixed ramp: no judge can know more."""
+
+    def __init__(self, traffic: Traffic) -> None:  # noqa: ARG002 - as the others
+        self.weight = FIXED_STEPS[0]
+        self._log = 0.0
+
+    def look(self, read: Read) -> Choice:
+        canary = read.block.canary
+        p0, p1 = read.stable_rate, min(read.canary_rate, 1 - 1e-12)
+        self._log += canary.failed * log(p1 / p0)
+        self._log += (canary.requests - canary.failed) * (log1p(-p1) - log1p(-p0))
+        if self._log >= log(1 / ALPHA):
+            return Choice.ROLL_BACK
+        return _fixed_ramp(self, read)
+
+
+def _fixed_ramp(ramp: Judge, read: Read) -> Choice:
+    step = int(read.at // STEP_SECONDS)
+    if step >= len(FIXED_STEPS):
+        return Choice.PROMOTE
+    ramp.weight = FIXED_STEPS[step]
+    return Choice.GO_ON
+
+
+class _Window:
+    """The canary's counts of the last minute."""
+
+    def __init__(self) -> None:
+        self._reads: deque[tuple[int, int]] = deque(maxlen=60 // READ_SECONDS)
+
+    def fails(self, read: Read, limit: float) -> bool:
+        self._reads.append((read.block.canary.requests, read.block.canary.failed))
+        requests = sum(n for n, _ in self._reads)
+        return not requests or sum(y for _, y in self._reads) > limit * requests
+
+
+class Flagger:
+    """Fixed limit on the last minute; failed checks are never forgiven.
+
+    Five of them take the canary back at the tick after.
+    """
+
+    threshold = 5
+
+    def __init__(self, interval: int, limit: float) -> None:
+        self.weight = FIXED_STEPS[0]
+        self._interval, self._limit = interval, limit
+        self._window, self._failed, self._step = _Window(), 0, 0
+
+    def look(self, read: Read) -> Choice:
+        fails = self._window.fails(read, self._limit)
+        if int(read.at) % self._interval:
+            return Choice.GO_ON
+        if self._failed >= self.threshold:
+            return Choice.ROLL_BACK
+        if fails:
+            self._failed += 1
+            return Choice.GO_ON
+        self._step += 1
+        if self._step >= len(self.steps):
+            return Choice.PROMOTE
+        self.weight = self.steps[self._step]
+        return Choice.GO_ON
+
+    @property
+    def steps(self) -> tuple[float, ...]:
+        if self._interval == STEP_SECONDS:
+            return FIXED_STEPS
+        return tuple(float(weight) for weight in range(5, 55, 5))
+
+
+class Argo:
+    """The same check a minute; four failed ones take it back, the ramp goes on until then."""
+
+    def __init__(self, limit: float) -> None:
+        self.weight = FIXED_STEPS[0]
+        self._window, self._failed, self._limit = _Window(), 0, limit
+
+    def look(self, read: Read) -> Choice:
+        fails = self._window.fails(read, self._limit)
+        if int(read.at) % STEP_SECONDS == 0:
+            self._failed += fails
+            if self._failed > 3:
+                return Choice.ROLL_BACK
+        return _fixed_ramp(self, read)
+
+
+LIMIT = 0.01
+"""Flagger's tutorial: a success rate of at least 99 %."""
+
+JUDGES = ("Crossfade", "Flagger 60 s", "Flagger 10 s", "Flagger 10 s tuned", "Argo", "SPRT 5 s")
+
+
+def judge_named(name: str, cell: Cell, traffic: Traffic) -> Judge:
+    """Make a judge for one rollout."""
+    match name:
+        case "Crossfade":
+            return Crossfade(traffic)
+        case "Flagger 60 s":
+            return Flagger(60, LIMIT)
+        case "Flagger 10 s":
+            return Flagger(10, LIMIT)
+        case "Flagger 10 s tuned":
+            return Flagger(10, cell.base + LIMIT)
+        case "Argo":
+            return Argo(LIMIT)
+        case "SPRT 5 s":
+            return Sprt(traffic)
+    raise ValueError(f"no judge is named {name}")
