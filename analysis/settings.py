@@ -5,10 +5,8 @@ from math import log
 
 from analysis.checks import CheckKind, QueryCheck
 from analysis.limits import FailedRequests, LimitCheck, SlowRequests
-from analysis.ramp import REACTION_SECONDS
 from analysis.versus import FailuresVersus
 from analysis.versus_latency import LatencyVersus
-from config.judging import DEFAULT_CHECK
 from config.schema import Check, Rollout
 
 BETA = 0.05
@@ -46,31 +44,22 @@ class JudgeSettings:
 
 
 def settings_from(rollout: Rollout) -> JudgeSettings:
-    """Read the policy. `mode: observe` checks are judged and reported, and decide nothing.
-
-    A policy that names no checks compares the canary with stable. A stored policy has every
-    default written out, so "none" is told by content.
-    """
+    """Read the policy. `mode: observe` checks are judged and reported, and decide nothing."""
     analysis, metrics = rollout.analysis, rollout.metrics
     scrape = metrics.prometheus.scrape_interval if metrics.prometheus else None
     window = analysis.window.total_seconds()
     alpha = min(max(1 - analysis.confidence, SMALLEST_ALPHA), LARGEST_ALPHA)
-    delay = analysis.interval.total_seconds() + REACTION_SECONDS
-    delay += scrape.total_seconds() if scrape else 0.0
-    checks = tuple(_kind(check, window) for check in analysis.checks)
-    if analysis.checks in {(), (DEFAULT_CHECK,)}:
-        checks = compared(delay)
     return JudgeSettings(
-        checks=checks,
+        checks=tuple(_kind(check, window) for check in analysis.checks),
         alpha=alpha,
         min_requests=analysis.min_requests,
         quiet=QUIET_LOOKS * (scrape or analysis.interval).total_seconds(),
-        series=metrics.series.requests,
+        series="" if metrics.envoy else metrics.series.requests,
     )
 
 
 def compared(delay: float) -> tuple[CheckKind, ...]:
-    """Return the checks of a policy that names none.
+    """Return the comparison with stable. No policy asks for it yet: it has to be proved first.
 
     Args:
         delay: seconds from a request to the weight taken back.
