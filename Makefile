@@ -1,7 +1,9 @@
 # Everything a person runs. Each target sets up what it needs; nothing has to be installed by hand
 # but Python 3.11 or newer with its venv module.
-.PHONY: demo test check spec test-cluster bench bench-gates bench-peers bench-detection setup format
+.PHONY: demo test test-failed check spec test-cluster bench bench-gates bench-peers bench-detection setup format
 SHELL := /bin/bash
+# A start that compiles its libraries again takes three times as long.
+unexport PYTHONDONTWRITEBYTECODE
 
 UV := $(or $(shell command -v uv 2>/dev/null),.venv-uv/bin/uv)
 RUN := $(UV) run --frozen --all-extras --quiet
@@ -12,6 +14,9 @@ demo: setup            ## roll out a good version, roll back two bad ones, throu
 
 test: setup            ## the whole suite that needs no root and no cluster
 	$(RUN) pytest -n $(JOBS) --dist loadgroup $(TESTS)
+
+test-failed: setup     ## what failed the last time, once more
+	$(RUN) pytest -n 2 --dist loadgroup --last-failed --last-failed-no-failures none
 
 spec: setup            ## the pure tests alone, with the coverage they promise
 	$(RUN) pytest -q tests/spec tests/property --cov --cov-report=term-missing:skip-covered --cov-fail-under=100
