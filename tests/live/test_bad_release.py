@@ -42,7 +42,7 @@ async def test_a_version_that_fails_every_request_is_taken_back_from_its_first_s
     assert (back.reason, raised) == (Reason.ANALYSIS_FAILED, 25)
 
 
-async def test_a_policy_without_checks_compares_with_the_old_version(begin):
+async def test_without_checks_of_its_own_a_policy_takes_a_failing_version_back(begin):
     steps = [{"weight": 25, "hold": "30s"}, {"weight": 100}]
     scene = await begin(rps=100, policy={"steps": steps, "analysis": {"checks": None}})
     await scene.adopted()
@@ -52,7 +52,6 @@ async def test_a_policy_without_checks_compares_with_the_old_version(begin):
     await scene.reaches(Phase.ROLLED_BACK)
 
     assert back.reason is Reason.ANALYSIS_FAILED
-    assert "stable 0 of" in back.message
 
 
 async def test_a_rejected_version_keeps_its_pods_and_is_not_tried_again(begin):

@@ -5,7 +5,7 @@ import pytest
 from daemon.core.model import Phase
 from daemon.core.reasons import Reason
 from daemon.sandbox.kinds import VIRTUAL_SERVICES
-from tests.live.harness import ANNOTATION, UPSTREAM
+from tests.live.harness import ANNOTATION, PATIENCE, UPSTREAM
 from tests.live.history import destinations, owned_route, routes_of
 
 LONG = {"steps": [{"weight": 25, "hold": "30s"}, {"weight": 100}]}
@@ -331,9 +331,12 @@ async def test_scale_canary_takes_the_pods_away_where_a_rollback_is_not_live(beg
     await scene.replicas("v2", 0)
     await scene.gone("v2")
 
+    async def only_v1():
+        return {await scene.ask() for _ in range(10)} == {"v1"}
+
     # The frozen proxies still name v2, and every pod that is left is v1's.
+    await scene.world.until(only_v1, "v1 to answer everybody", PATIENCE)
     assert scene.scribe.live[0] == {"v1": 75, "v2": 25}
-    assert {await scene.ask() for _ in range(10)} == {"v1"}
 
 
 async def test_a_route_that_is_deleted_is_told_and_adopted_when_it_returns(begin):
