@@ -36,7 +36,14 @@ from daemon.sandbox.controllers.feed import Feed
 from daemon.sandbox.crds import gloo_crds
 from daemon.sandbox.gateway import GatewayController, GatewayOptions
 from daemon.sandbox.gateway.service import proxy_objects
-from daemon.sandbox.kinds import DEPLOYMENTS, ENDPOINT_SLICES, PODS, VIRTUAL_SERVICES
+from daemon.sandbox.kinds import (
+    DEPLOYMENTS,
+    ENDPOINT_SLICES,
+    PODS,
+    SERVICES,
+    UPSTREAMS,
+    VIRTUAL_SERVICES,
+)
 from daemon.sandbox.load import Load, Tally
 from tests.cluster.audit import Audit
 from tests.cluster.daemon import NAMESPACE as OWN
@@ -80,6 +87,8 @@ SHORT: dict[str, Any] = {
 """The policy of most scenes: everything on, every time as short as it may be."""
 LONG_STEP = [{"weight": 20, "hold": "10s"}, {"weight": 60, "hold": "3s"}, {"weight": 100}]
 """Steps with time for something to happen on the first."""
+PATIENT = [{"weight": 20, "hold": "1m"}, {"weight": 100}]
+"""Steps for a bad version: nothing but the verdict ends the first in time."""
 
 
 class Scene(Actions):
@@ -157,7 +166,7 @@ class Scene(Actions):
 
     async def _start_parts(self) -> None:
         feed = Feed(self.client, PODS, clock=self.clock, rng=self._rng)
-        feed.subscribe(lambda _: self.prometheus.scrape(_pods_of_echo(feed)))
+        feed.subscribe(lambda _: self.prometheus.scrape(feed.cache.values()))
         self.node = EchoNode(self.client, feed, self._addresses, clock=self.clock, rng=self._rng)
         envoys = self._directory / "envoys"
         envoys.mkdir()
@@ -196,7 +205,9 @@ class Scene(Actions):
     async def _remove_objects(self) -> None:
         for resource, namespace in (
             (DEPLOYMENTS, "echo"),
+            (SERVICES, "echo"),
             (VIRTUAL_SERVICES, GATEWAY),
+            (UPSTREAMS, GATEWAY),
             (ENDPOINT_SLICES, GATEWAY),
             (CONFIGMAPS, OWN),
         ):
@@ -377,10 +388,6 @@ async def apply_kinds(cluster: Actions) -> None:
     for name in names:
         await cluster.until(lambda name=name: served(name), f"{name} to be served")
     await cluster.apply(cluster.manifest("namespaces.yaml"))
-
-
-def _pods_of_echo(feed: Feed) -> list[Obj]:
-    return [pod for (namespace, _), pod in feed.cache.items() if namespace == "echo"]
 
 
 def _session() -> aiohttp.ClientSession:

@@ -6,6 +6,7 @@ import pytest
 
 from daemon.core.model import Phase, Record
 from daemon.core.reasons import Reason
+from tests.cluster.scene import PATIENT
 
 pytestmark = [pytest.mark.cluster, pytest.mark.asyncio(loop_scope="session")]
 
@@ -43,7 +44,7 @@ async def test_a_daemon_killed_in_every_phase_still_promotes_and_repeats_no_step
 
 
 async def test_a_daemon_killed_while_it_takes_a_version_back_takes_it_back(begin):
-    scene = await begin()
+    scene = await begin(steps=PATIENT)
     await scene.adopted()
 
     await scene.deploy("v3", error_rate="0.5", error_paths="/work")
