@@ -22,7 +22,7 @@ from analysis.compare import (
     track_from,
     track_of,
 )
-from analysis.eprocess import Evidence, begin, beyond, log_sum, take
+from analysis.eprocess import Evidence, begin, beyond, forfeit, log_sum, take
 from analysis.history import NOTHING_KNOWN, History
 from analysis.limits import DOUBT
 from analysis.ramp import Exposure, needed_excess
@@ -36,6 +36,20 @@ ALONE_SHARE = 0.1
 ALONE_LEAST = 0.01
 ALONE_RATIO = 3.0
 """Without stable beside it the canary may fail 1 %, or three times what stable failed last."""
+
+OUTAGE_SHARE = 0.1
+OUTAGE_LEAST = 0.1
+OUTAGE_RATIO = 5.0
+"""Also of the evidence: an absolute limit of a tenth, or five times what is usual. Where stable
+serves few requests, or nothing is known of clumps, the comparison alone takes twenty failures to be
+sure of a canary that fails everything; this takes a handful, as nobody fails a tenth by a clump."""
+
+OUTAGE_MOST = 0.5
+"""Where stable usually fails more than a tenth, only a canary that fails most is an outage."""
+
+OUTAGE_CALM = 0.5
+"""It bets only in blocks in which stable itself keeps below half of that limit, and forgets its
+winnings where stable has been above it lately: an incident of both is no outage of one."""
 
 INCIDENT_RATE = 0.1
 INCIDENT_RATIO = 5.0
@@ -72,6 +86,7 @@ class FailuresVersus:
             "batch": bets.batch,
             "margins": Evidence((0.0,) * len(MARGINS)),
             "alone": begin(beyond(ALONE_LEAST)),
+            "outage": begin(beyond(OUTAGE_LEAST)),
         }
         scale = min(HALF_LIFE_SECONDS / past.seconds, 1.0) if past.seconds else 0.0
         numbers = dict.fromkeys(_FAILURES, 0.0) | track.as_numbers("")
@@ -109,10 +124,17 @@ class FailuresVersus:
         pair = track.count(arms)
         if arms.canary and arms.stable:
             margins = _exclude(margins, pair, track.rate)
-        if arms.canary and (limit := _limit_alone(numbers, block, track)):
+        if arms.canary and block.weight >= 100:
+            limit = _limit_alone(numbers, block, track)
             factors = beyond(limit).log_factors(pair.bad_a, pair.total_a)
             alone = take(alone, factors, block.seconds)
-        return {"worse": bets.worse, "batch": bets.batch, "margins": margins, "alone": alone}
+        return {
+            "worse": bets.worse,
+            "batch": bets.batch,
+            "margins": margins,
+            "alone": alone,
+            "outage": _bet_on_outage(evidence["outage"], arms, track, numbers, block.seconds),
+        }
 
     def _excess(self, margins: Evidence) -> float:
         """Return the smallest excluded margin whose larger ones are excluded too, or 1.
@@ -129,10 +151,13 @@ class FailuresVersus:
 
     def weigh(self, state: CheckState, look: Look) -> Weighed:
         numbers = state.numbers
+        evidence = state.evidence
+        compared = Bets(evidence["worse"], evidence["batch"]).log_e
         against = log_sum(
             [
-                Bets(state.evidence["worse"], state.evidence["batch"]).log_e + log(1 - ALONE_SHARE),
-                state.evidence["alone"].log_e + log(ALONE_SHARE),
+                compared + log(1 - ALONE_SHARE - OUTAGE_SHARE),
+                evidence["alone"].log_e + log(ALONE_SHARE),
+                evidence["outage"].log_e + log(OUTAGE_SHARE),
             ]
         )
         seen = self._exposure(numbers)
@@ -211,6 +236,22 @@ def _limit_alone(numbers: Mapping[str, float], block: Block, track: Track) -> fl
     if numbers["alone_limit"] or block.weight < 100:
         return numbers["alone_limit"]
     return max(ALONE_LEAST, ALONE_RATIO * track.rate)
+
+
+def _bet_on_outage(
+    evidence: Evidence, arms: Arms, track: Track, numbers: Mapping[str, float], seconds: float
+) -> Evidence:
+    limit = min(max(OUTAGE_LEAST, OUTAGE_RATIO * numbers["usual"]), OUTAGE_MOST)
+    calm = OUTAGE_CALM * limit
+    if not arms.canary or not arms.stable:
+        return evidence
+    if track.rate > calm:
+        return forfeit(evidence)
+    factors = beyond(limit).log_factors(arms.canary_bad, arms.canary)
+    if arms.stable_bad > calm * arms.stable:
+        # Losses count, winnings do not: one more failure of stable never speaks against the canary.
+        factors = tuple(min(factor, 0.0) for factor in factors)
+    return take(evidence, factors, seconds)
 
 
 def _exclude(margins: Evidence, pair: Pair, rate: float) -> Evidence:
