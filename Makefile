@@ -7,7 +7,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 UV := $(or $(shell command -v uv 2>/dev/null),.venv-uv/bin/uv)
 RUN := $(UV) run --frozen --all-extras --quiet
-JOBS ?= 4
+JOBS ?= 6
 
 demo: setup            ## roll out a good version, roll back two bad ones, through a real Envoy
 	@$(RUN) crossfade demo

@@ -40,6 +40,9 @@ PRIOR_DOUBT = 2500.0
 With little history a clump must not look like evidence. Thirty bad requests without clumps are
 enough to forget it, and counting clumps costs little where bad requests are rare."""
 
+ENOUGH_TO_SHOW = 20.0
+"""Ten bad requests on three pods."""
+
 NOTICEABLE = 1.15
 """An estimate below it is what chance makes of no clumps at all."""
 
@@ -92,6 +95,15 @@ class Clumps:
     def size(self) -> float:
         """Mean size c of a clump; 1 where requests fail each by itself."""
         return (self.phi + 1) / 2
+
+    @property
+    def shown_size(self) -> float:
+        """Mean size of a clump as far as the data show it, without the prior; 1 for few data."""
+        expected = self.expected - PRIOR_WEIGHT
+        if expected < ENOUGH_TO_SHOW:
+            return 1.0
+        phi = (self.seen - PRIOR_SIZE * PRIOR_WEIGHT) / expected
+        return (min(max(phi, 1.0), LARGEST) + 1) / 2
 
     def as_numbers(self, prefix: str) -> dict[str, float]:
         """Its memory."""

@@ -84,13 +84,14 @@ class Track:
             self.clumps.add(spread),
         )
 
-    def count(self, arms: Arms) -> Pair:
+    def count(self, arms: Arms, size: float | None = None) -> Pair:
         """Count clumps: bad ones by their estimated number, requests by as many as fit in one.
 
         How many clumps are usual is known before the block, from both versions: a canary that has
-        kept failing has failed more often, not in larger clumps.
+        kept failing has failed more often, not in larger clumps. Their size is the cautious one if
+        none is given.
         """
-        size = self.clumps.size
+        size = self.clumps.size if size is None else size
         both = _rate(self.bad + self.canary_bad, self.total + self.canary_total)
         rate = max(self.rate, both)
         return Pair(

@@ -38,14 +38,15 @@ ALONE_RATIO = 3.0
 """Without stable beside it the canary may fail 1 %, or three times what stable failed last."""
 
 OUTAGE_SHARE = 0.1
-OUTAGE_LEAST = 0.1
+OUTAGE_LEAST = 0.2
 OUTAGE_RATIO = 5.0
-"""Also of the evidence: an absolute limit of a tenth, or five times what is usual. Where stable
+"""Also of the evidence: an absolute limit of a fifth, or five times what is usual. Where stable
 serves few requests, or nothing is known of clumps, the comparison alone takes twenty failures to be
-sure of a canary that fails everything; this takes a handful, as nobody fails a tenth by a clump."""
+sure of a canary that fails everything; this takes a handful. It counts only clumps that were seen:
+a fifth of all requests do not fail by chance, and one retrying client is not all of them."""
 
 OUTAGE_MOST = 0.5
-"""Where stable usually fails more than a tenth, only a canary that fails most is an outage."""
+"""Where stable usually fails a tenth, only a canary that fails most is an outage."""
 
 OUTAGE_CALM = 0.5
 """It bets only in blocks in which stable itself keeps below half of that limit, and forgets its
@@ -247,7 +248,8 @@ def _bet_on_outage(
         return evidence
     if track.rate > calm:
         return forfeit(evidence)
-    factors = beyond(limit).log_factors(arms.canary_bad, arms.canary)
+    pair = track.count(arms, track.clumps.shown_size)
+    factors = beyond(limit).log_factors(pair.bad_a, max(pair.total_a, pair.bad_a))
     if arms.stable_bad > calm * arms.stable:
         # Losses count, winnings do not: one more failure of stable never speaks against the canary.
         factors = tuple(min(factor, 0.0) for factor in factors)
