@@ -82,14 +82,15 @@ def parse(text: str, *, filename: str) -> Node:
         PolicyError: the text is not YAML, or uses something that a policy must not use.
     """
     _refuse_odd_characters(text, filename)
-    tree = _Tree(filename)
+    end = _line_and_column(text)  # the parser may point behind it
+    tree = _Tree(filename, end)
     try:
         for event in yaml.parse(text, Loader=_LOADER):
             tree.take(event)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        line, column = min(place, _line_and_column(text))  # the parser may point behind the end
+        line, column = min(place, end)
         raise _refusal(filename, line, column, _syntax(error)) from None
     if tree.problems:
         raise PolicyError(tree.problems, filename=filename)
@@ -153,6 +154,7 @@ class _Tree:
     """Builds nodes from events with a stack of its own; collects problems that allow going on."""
 
     filename: str
+    end: tuple[int, int]
     root: Node | None = None
     problems: list[Problem] = field(default_factory=list)
     stack: list[_Open] = field(default_factory=list)
@@ -248,7 +250,8 @@ class _Tree:
             above = self.stack[-1]
             step = above.key if above.key is not None else len(above.items)
             path = _below(above.place.path, step)
-        return Place(event.start_mark.line + 1, event.start_mark.column + 1, path)
+        line, column = min((event.start_mark.line + 1, event.start_mark.column + 1), self.end)
+        return Place(line, column, path)
 
     def _add(self, node: Node) -> None:
         if not self.stack:

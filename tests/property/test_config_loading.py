@@ -129,6 +129,7 @@ def written(policy: dict[str, Any]) -> str:
 @example("a: !!binary x")
 @example("? ? ? a")
 @example("%")
+@example("---")
 @example("a: |\n \x85")
 @example('"\\')
 def test_any_text_either_loads_or_is_refused_with_lines_of_it(text: str):
