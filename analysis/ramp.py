@@ -14,12 +14,13 @@ With fixed steps the same formula turned round is the gate of a step. Pure; the 
 holds and writes are daemon.core's.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import floor
 
 from analysis.verdict import Ground, Judgement, Verdict
 
-BUDGET = 2.25
+BUDGET = 2.5
 """Requests that a bad canary may fail between two looks."""
 
 REACTION_SECONDS = 2.0
@@ -37,6 +38,11 @@ UNSEEN_CAP = 20.0
 few to judge it by are too few to do harm with."""
 
 LARGE_EXCESS = 0.2
+
+GRACE_SECONDS = 120.0
+"""In two minutes a bad canary of a busy service has been found; a quiet one needs the timetable."""
+
+EVERYBODY = 100.0
 
 ACCEPTABLE_EXCESS = 0.001
 ACCEPTABLE_SHARE = 0.5
@@ -83,7 +89,7 @@ def needed_excess(seen: Exposure, weight: float, budget: float = BUDGET) -> floa
     hundred canary requests a second. For promotion, after which nothing is compared any more, only
     the acceptable excess will do.
     """
-    if weight >= 100:
+    if weight >= EVERYBODY:
         return acceptable_excess(seen.usual)
     at_risk = seen.rate * seen.delay * weight / 100
     affordable = budget * seen.clump / at_risk if at_risk > 0 else 0.0
@@ -107,18 +113,25 @@ class Timetable:
         ends: seconds after which an undecided canary is promoted.
     """
 
-    steps: tuple[tuple[float, float], ...] = (
-        (120.0, 5.0),
-        (180.0, 10.0),
-        (240.0, 20.0),
-        (300.0, 30.0),
-        (360.0, 40.0),
-        (420.0, 50.0),
-    )
-    ends: float = 480.0
+    steps: tuple[tuple[float, float], ...]
+    ends: float
 
     def least(self, elapsed: float) -> float:
         return max((weight for start, weight in self.steps if elapsed >= start), default=0.0)
+
+
+def timetable_of(steps: Sequence[tuple[float, float]]) -> Timetable:
+    """Make a policy's steps, (percent, seconds of hold), the least weights of a ramp by budget.
+
+    They begin `GRACE_SECONDS` after the first weight: until then the budget alone decides. The last
+    step, 100, is no weight of the ramp but its end.
+    """
+    start, rising = GRACE_SECONDS, []
+    for weight, hold in steps:
+        if weight < EVERYBODY:
+            rising.append((start, weight))
+            start += hold
+    return Timetable(tuple(rising), start)
 
 
 def next_weight(
@@ -132,11 +145,11 @@ def next_weight(
     if judgement.verdict is Verdict.FAIL:
         return 0.0
     if judgement.verdict is Verdict.PASS:
-        return 100.0
+        return EVERYBODY
     if judgement.ground not in (Ground.UNDECIDED, Ground.TOO_FEW_REQUESTS):
         return weight
     if elapsed >= timetable.ends and judgement.ground is Ground.UNDECIDED:
-        return 100.0
+        return EVERYBODY
     least = timetable.least(elapsed)
     if judgement.ground is Ground.TOO_FEW_REQUESTS:
         least = min(least, UNSEEN_CAP)

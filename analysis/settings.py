@@ -59,10 +59,10 @@ def settings_from(rollout: Rollout) -> JudgeSettings:
 
 
 def compared(delay: float) -> tuple[CheckKind, ...]:
-    """Return the comparison with stable. No policy asks for it yet: it has to be proved first.
+    """Return the comparison with stable; no policy asks for it yet.
 
-    Args:
-        delay: seconds from a request to the weight taken back.
+    `delay` is L, seconds from a request to the weight taken back: the time between looks, the age
+    of a sample, and analysis.ramp.REACTION_SECONDS.
     """
     return (
         FailuresVersus("success rate", log_safe=log(1 / BETA), delay=delay),

@@ -8,6 +8,10 @@ Null: a request is the canary's with probability at least half its weight's shar
 users who ask for the canary by header, and callers that reach pods without the gateway, only add to
 it; by half, since they may also add to stable. The e-process is analysis.eprocess's mirror, with
 each block's own limit, so weights may change: its factors are bets against the null in any case.
+
+It asks about now, so a bet that lost its stake is staked anew at each block (a CUSUM, as in the
+e-detectors of Shin, Ramdas and Rinaldo 2022). On the null's very edge it would ring once in a
+thousand looks on average; a canary that gets its share is twice as far from it.
 """
 
 from math import log
@@ -17,7 +21,7 @@ from analysis.eprocess import ODDS_INSIDE, Evidence, cap, inside, open_bets, tak
 from analysis.samples import Block
 
 LOG_ALARM = log(1000)
-"""One rollout in a thousand may be held for nothing."""
+"""Once in a thousand looks at worst, a rollout is held for nothing."""
 
 LOG_MOST = log(10_000)
 """What it remembers, so that the alarm ends soon after the requests come back."""
@@ -38,7 +42,9 @@ def take_block(evidence: Evidence, block: Block) -> Evidence:
         return evidence
     test = inside(LEAST_PART * block.weight / 100)
     factors = test.log_factors(block.canary.requests, requests)
-    return cap(take(evidence, factors, block.seconds), LOG_MOST)
+    stake = begin().bets[0]
+    restaked = Evidence(tuple(max(bet, stake) for bet in evidence.bets))
+    return cap(take(restaked, factors, block.seconds), LOG_MOST)
 
 
 def is_off(evidence: Evidence) -> bool:

@@ -54,11 +54,11 @@ FRACTIONS = (0.25, 0.5, 0.9)
 """Stakes of the batch bet. Below 1, so that no block can ruin it."""
 
 MARGINS = (
-    *(0.5, 0.35, 0.2, 0.14, 0.1, 0.07, 0.05, 0.035, 0.02),
-    *(0.014, 0.01, 0.007, 0.005, 0.0035, 0.002, 0.0014, 0.001),
+    *(0.5, 0.35, 0.2, 0.14, 0.1, 0.07, 0.05, 0.035, 0.025, 0.02, 0.016, 0.0125),
+    *(0.01, 0.008, 0.0065, 0.0055, 0.0045, 0.0037, 0.003, 0.0025, 0.002, 0.0016, 0.0013, 0.001),
 )
-"""Excess rates that may be excluded, the largest first. Steps of 1.4: with steps of 2 a ramp waits
-on average half as long again for the next one."""
+"""Excess rates that may be excluded, the largest first. Steps of 1.25 where promotion is decided:
+the one needed lies between two of them, and to exclude half as much takes twice as long."""
 
 PROJECTION_STEPS = 60
 """Newton needs four to eight; even halving alone is exact to the last bits after so many."""
@@ -142,7 +142,7 @@ def _edge(n_a: float, n_b: float, rate: float, margin: float) -> float:
     low, high = max(rate - margin, 0.0), min(rate, 1 - margin)
     pull = n_a * (good / max(1 - high - margin, TINY) - rate / (high + margin)) + n_b
     m = min(max(n_b * rate / pull, low + TINY), high) if pull > 0 else (low + high) / 2
-    for _ in range(PROJECTION_STEPS):
+    for _ in range(PROJECTION_STEPS):  # pragma: no branch - a bound that is not reached
         above, free = m + margin, max(1 - m - margin, TINY)
         slope = n_a * (good / free - rate / above) + n_b * (good / (1 - m) - rate / m)
         low, high = (m, high) if slope < 0 else (low, m)
@@ -151,9 +151,9 @@ def _edge(n_a: float, n_b: float, rate: float, margin: float) -> float:
         following = m - slope / curve
         if not low <= following <= high:
             following = (low + high) / 2
-        if abs(following - m) <= PROJECTION_PRECISION * m:
-            return min(max(following, TINY), 1 - margin - TINY)
-        m = following
+        step, m = abs(following - m), following
+        if step <= PROJECTION_PRECISION * m:
+            break
     return min(max(m, TINY), 1 - margin - TINY)
 
 

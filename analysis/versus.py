@@ -52,6 +52,10 @@ OUTAGE_CALM = 0.5
 """It bets only in blocks in which stable itself keeps below half of that limit, and forgets its
 winnings where stable has been above it lately: an incident of both is no outage of one."""
 
+NOW_HALF_LIFE_SECONDS = 20.0
+NOW_LEAST_TOTAL = 20.0
+"""What stable does just now: quick enough for incidents, and no judgement of three requests."""
+
 INCIDENT_RATE = 0.1
 INCIDENT_RATIO = 5.0
 """Stable itself fails a tenth of its requests, and five times what it used to: an incident of
@@ -108,6 +112,7 @@ class FailuresVersus:
         ).as_numbers("")
         count_block(numbers, "", arms)
         _measure_flow(numbers, block)
+        _measure_now(numbers, arms, block.seconds)
         numbers["alone_limit"] = _limit_alone(numbers, block, track)
         numbers["restarts"] += block.canary.restarts
         numbers["excess"] = min(numbers["excess"], self._excess(evidence["margins"]))
@@ -162,10 +167,10 @@ class FailuresVersus:
             ]
         )
         seen = self._exposure(numbers)
-        ground = Ground.UNDECIDED
+        now, ground = _stable_now(numbers), Ground.UNDECIDED
         if against >= DOUBT:
             ground = Ground.DOUBTFUL
-        elif seen.usual >= max(INCIDENT_RATE, INCIDENT_RATIO * numbers["usual"]):
+        elif now >= max(INCIDENT_RATE, INCIDENT_RATIO * numbers["usual"]):
             ground = Ground.SHARED_INCIDENT
         return Weighed(
             facts=self._facts(numbers),
@@ -173,7 +178,7 @@ class FailuresVersus:
             safe=ground is Ground.UNDECIDED and seen.excess <= needed_excess(seen, look.ahead),
             over=Ground.WORSE,
             ground=ground,
-            note=f"stable itself fails {wording.percent(seen.usual)}, an incident of both versions",
+            note=f"stable itself fails {wording.percent(now)}, an incident of both versions",
             exposure=seen,
         )
 
@@ -215,6 +220,8 @@ _FAILURES = (
     "flow_seconds",
     "alone_limit",
     "restarts",
+    "now_bad",
+    "now_total",
 )
 
 
@@ -246,7 +253,7 @@ def _bet_on_outage(
     calm = OUTAGE_CALM * limit
     if not arms.canary or not arms.stable:
         return evidence
-    if track.rate > calm:
+    if _stable_now(numbers) > calm:
         return forfeit(evidence)
     pair = track.count(arms, track.clumps.shown_size)
     factors = beyond(limit).log_factors(pair.bad_a, max(pair.total_a, pair.bad_a))
@@ -262,6 +269,17 @@ def _exclude(margins: Evidence, pair: Pair, rate: float) -> Evidence:
         for margin, log_e in zip(MARGINS, margins.bets, strict=True)
     )
     return replace(margins, bets=bets)
+
+
+def _stable_now(numbers: Mapping[str, float]) -> float:
+    """Return stable's failure rate of the last half minute."""
+    return numbers["now_bad"] / max(numbers["now_total"], NOW_LEAST_TOTAL)
+
+
+def _measure_now(numbers: dict[str, float], arms: Arms, seconds: float) -> None:
+    kept = 0.5 ** (seconds / NOW_HALF_LIFE_SECONDS)
+    numbers["now_bad"] = numbers["now_bad"] * kept + arms.stable_bad
+    numbers["now_total"] = numbers["now_total"] * kept + arms.stable
 
 
 def _measure_flow(numbers: dict[str, float], block: Block) -> None:

@@ -163,11 +163,11 @@ def _slow(block: Block, bound: float) -> Arms | None:
 
 
 def _learn(numbers: dict[str, float], slot: int, block: Block) -> None:
+    """Learn from the block that chose the bounds, which therefore has them."""
     bound, stable = numbers[f"{slot}.bound"], block.stable
-    if bound in stable.within:
-        arms = Arms(0, 0, stable.timed - stable.within[bound], stable.timed)
-        track = track_from(numbers, f"{slot}.").learn(arms, block.seconds, block.spread.get(bound))
-        numbers |= track.as_numbers(f"{slot}.")
+    arms = Arms(0, 0, stable.timed - stable.within[bound], stable.timed)
+    track = track_from(numbers, f"{slot}.").learn(arms, block.seconds, block.spread.get(bound))
+    numbers |= track.as_numbers(f"{slot}.")
 
 
 def _bounds_in_history(past: History) -> list[float]:

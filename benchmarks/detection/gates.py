@@ -141,6 +141,7 @@ def outage_gate(cells: Sequence[Scored]) -> Gate:
 
 def speed_gate(cells: Sequence[Scored]) -> Gate:
     """A good canary at 1000 requests a second, promoted with evidence."""
-    good = [it for it in cells if it.cell.rps == 1000 and it.cell.variant == INDEPENDENT]
+    own = [it for it in cells if it.cell.variant == INDEPENDENT and it.cell.times is None]
+    good = [it for it in own if it.cell.rps == 1000]
     value = max(it.scores[OURS].evidence_seconds or 900 for it in good)
     return Gate("1000 rps, good: seconds to promotion with evidence, median", value, 180)

@@ -12,7 +12,7 @@ from math import log, log1p
 from typing import Protocol
 
 from analysis.judge import begin, judge
-from analysis.ramp import Timetable, next_weight
+from analysis.ramp import next_weight, timetable_of
 from analysis.settings import JudgeSettings, compared
 from analysis.verdict import Verdict
 from benchmarks.detection.traffic import REACTION_SECONDS, READ_SECONDS, Cell, Read, Traffic
@@ -46,7 +46,7 @@ class Crossfade:
         self._settings = JudgeSettings(
             compared(delay=float(READ_SECONDS + REACTION_SECONDS)), ALPHA, min_requests=30
         )
-        self._timetable = Timetable()
+        self._timetable = timetable_of([(step, STEP_SECONDS) for step in FIXED_STEPS])
         start = begin(self._settings, past=traffic.history)
         self._state, first = judge(self._settings, start, None, {})
         self.weight = first.allowed

@@ -45,6 +45,8 @@ class Results:
         waiting = [job for job in jobs if job.key not in self._scores]
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("a", encoding="utf-8") as out:
+            # After an interrupted run the last line may have no end.
+            out.write("\n")
             for job, made in self._made(waiting):
                 self._scores[job.key] = made
                 line = {"digest": self._digest, "key": job.key, "score": made.plain()}

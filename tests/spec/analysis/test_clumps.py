@@ -78,3 +78,12 @@ def test_two_failures_are_counted_as_their_posterior_says():
     promised = 10 * 4 * 3
 
     assert count_clumps(2, promised, 4) == pytest.approx(1 + 10 / 12, abs=0.02)
+
+
+def test_what_is_shown_needs_no_prior():
+    assert learned(70, 10, 1000).shown_size == pytest.approx(4, rel=0.02)
+    assert learned(5, 10, 1000).shown_size == 1
+
+
+def test_few_failures_show_no_clumps():
+    assert Clumps().add(Spread(100, 10)).shown_size == 1

@@ -399,6 +399,48 @@ def test_a_look_that_brought_nothing_is_inconclusive(error, ground):
     assert [finding.ground for finding in judgement.findings] == [ground, ground]
 
 
+# ---------------------------------------------------------------- traffic share
+
+HANGING = block(arm(20), arm(980))
+"""A weight of 10 % promises a hundred."""
+
+
+def test_a_canary_that_completes_far_less_than_its_weight_promises_is_held():
+    how = settings(SUCCESS)
+
+    _, judgement = run(how, begin(how), *[GOOD] * 5, HANGING)
+
+    assert (judgement.verdict, judgement.ground) == ("Inconclusive", Ground.TRAFFIC_SHARE_OFF)
+    assert judgement.message.startswith(
+        "canary completed 20 of 1,000 requests (2 %), its weight promises 10 %:"
+    )
+
+
+def test_a_share_that_is_off_never_hides_a_failure():
+    how = settings(SUCCESS)
+
+    _, judgement = run(how, begin(how), block(arm(20, 20), arm(980)))
+
+    assert judgement.verdict is Verdict.FAIL
+
+
+def test_the_share_may_come_back():
+    how = settings(SUCCESS)
+
+    _, judgement = run(how, begin(how), HANGING, *[GOOD] * 5)
+
+    assert judgement.verdict is Verdict.PASS
+
+
+def test_more_requests_than_promised_are_nobodys_alarm():
+    """Users who ask for the canary by header come on top."""
+    how = settings(SUCCESS)
+
+    _, judgement = run(how, begin(how), *[block(arm(900), arm(900), weight=1)] * 5)
+
+    assert judgement.verdict is Verdict.PASS
+
+
 # ---------------------------------------------------------------- stories
 
 

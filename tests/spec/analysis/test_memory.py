@@ -97,6 +97,7 @@ BETS = ("checks", 0, "evidence", "beyond")
         ("requests in halves", changed(("requests",), 0.5)),
         ("a silence of two", changed(("silence",), [0.0, 1])),
         ("a silence below 0", changed(("silence",), [-1.0, 1, 0.0])),
+        ("no traffic share", changed(("share",), None)),
         ("truncated", save(HOW, state())[:-20]),
     ],
     ids=lambda value: value.replace(" ", "-") if isinstance(value, str) and len(value) < 40 else "",

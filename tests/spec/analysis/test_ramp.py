@@ -8,12 +8,12 @@ from analysis.ramp import (
     BUDGET,
     LEAST_WEIGHT,
     Exposure,
-    Timetable,
     acceptable_excess,
     allowed_weight,
     in_writable_steps,
     needed_excess,
     next_weight,
+    timetable_of,
 )
 from analysis.verdict import Ground, Judgement, Verdict
 
@@ -77,6 +77,16 @@ def test_what_is_allowed_is_what_the_gate_lets_through():
 # ---------------------------------------------------------------- the ramp without steps
 
 
+MINUTES = timetable_of([(weight, 60.0) for weight in (5, 10, 20, 30, 40, 50, 100)])
+
+
+def test_a_timetable_begins_after_its_grace_and_ends_with_the_last_hold():
+    table = timetable_of([(5, 300.0), (25, 600.0), (100, 60.0)])
+
+    assert table.steps == ((120.0, 5), (420.0, 25))
+    assert table.ends == 1020.0
+
+
 def judged(verdict=Verdict.INCONCLUSIVE, ground=Ground.UNDECIDED, allowed=0.5) -> Judgement:
     return Judgement(verdict, ground, "because", 100, allowed=allowed)
 
@@ -100,4 +110,4 @@ def judged(verdict=Verdict.INCONCLUSIVE, ground=Ground.UNDECIDED, allowed=0.5) -
     ],
 )
 def test_each_row_of_the_next_weight(row, judgement, elapsed, weight):
-    assert next_weight(judgement, 2, elapsed=elapsed, timetable=Timetable()) == weight, row
+    assert next_weight(judgement, 2, elapsed=elapsed, timetable=MINUTES) == weight, row

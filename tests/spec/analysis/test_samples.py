@@ -4,7 +4,7 @@ from math import inf, nan
 
 import pytest
 
-from analysis.samples import Counters, Counts, close_block
+from analysis.samples import FAILED, Counters, Counts, close_block
 from tests.spec.analysis.readings import counters, reading
 
 
@@ -210,3 +210,52 @@ def test_parts_of_a_request_are_not_counted():
     before = reading(0, v2={"a": Counters(0.4, 0)})
 
     assert close(before, reading(5, v2={"a": Counters(2.2, 0)})).canary.requests == 1
+
+
+# ---------------------------------------------------------------- how failures fall on pods
+
+
+def spread(bad: dict[str, int], requests: int = 100, slow: int = 0):
+    before = reading(0, v1=dict.fromkeys(bad, counters(0)))
+    after = reading(5, v1={pod: counters(requests, y, slow=slow) for pod, y in bad.items()})
+    return close(before, after).spread
+
+
+def test_failures_that_fall_on_one_pod_are_uneven():
+    """Six failures, two promised by each pod: (4^2 + 2^2 + 2^2) * 3, over 1 - 0.02."""
+    found = spread({"a": 6, "b": 0, "c": 0})[FAILED]
+
+    assert found.seen == pytest.approx(24 * 3 / 0.98)
+    assert found.expected == 6 * 2
+
+
+def test_even_failures_are_less_uneven_than_chance():
+    found = spread({"a": 2, "b": 2, "c": 2})[FAILED]
+
+    assert found.seen < found.expected
+
+
+def test_slow_requests_are_compared_at_each_bound():
+    assert set(spread({"a": 1, "b": 0}, slow=3)) == {FAILED, 0.25, 0.5, 1.0}
+
+
+@pytest.mark.parametrize(
+    ("row", "bad", "requests"),
+    [
+        ("one pod", {"a": 5}, 100),
+        ("nothing failed", {"a": 0, "b": 0}, 100),
+        ("everything failed", {"a": 9, "b": 9}, 9),
+        ("no requests", {"a": 0, "b": 0}, 0),
+    ],
+)
+def test_pods_that_cannot_be_compared_say_nothing(row, bad, requests):
+    assert FAILED not in spread(bad, requests), row
+
+
+def test_restarts_are_counted_by_arm():
+    before = reading(0, v1={"s": counters(9)}, v2={"a": counters(50), "b": counters(50)})
+    after = reading(5, v1={"s": counters(10)}, v2={"a": counters(6), "b": counters(51)})
+
+    block = close(before, after)
+
+    assert (block.canary.restarts, block.stable.restarts) == (1, 0)
