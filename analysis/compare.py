@@ -19,7 +19,7 @@ from analysis.clumps import Clumps, clumps_from, count_clumps
 from analysis.eprocess import Evidence, log_sum, open_bets, take
 from analysis.history import History
 from analysis.samples import Spread
-from analysis.twosample import FRACTIONS, RATIOS, Pair, batch, worse
+from analysis.twosample import FRACTIONS, RATIOS, Pair, batch, worse, worse_by
 
 HALF_LIFE_SECONDS = 120.0
 """Of what is known of stable's rate: it moves within minutes, and a wrong guess costs power."""
@@ -72,6 +72,11 @@ class Track:
     def rate(self) -> float:
         """Stable's rate."""
         return min(max(_rate(self.bad, self.total), LEAST_RATE), MOST_RATE)
+
+    @property
+    def excess(self) -> float:
+        """What the canary's rate is above stable's, as far as its counts show; at least 0."""
+        return max(_rate(self.canary_bad, self.canary_total) - self.rate, 0.0)
 
     def learn(self, arms: Arms, seconds: float, spread: Spread | None) -> "Track":
         """Add a block."""
@@ -132,6 +137,22 @@ def track_of(past: History, key: float) -> Track:
 
 
 @dataclass(frozen=True, slots=True)
+class Null:
+    """What is no regression, and what is looked for beyond it.
+
+    Attributes:
+        ratio: times stable's rate.
+        margin: or stable's rate and so much; the canary is worse only beyond both. The batch bet
+            does not know a margin and keeps out of it.
+        excesses: alternatives beside multiples.
+    """
+
+    ratio: float
+    margin: float = 0.0
+    excesses: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Bets:
     """The evidence against the canary on one kind of bad request."""
 
@@ -146,17 +167,20 @@ class Bets:
         ]
         return log_sum(parts)
 
-    def take(
-        self, track: Track, arms: Arms, *, ratio: float, excesses: tuple[float, ...], seconds: float
-    ) -> "Bets":
+    def take(self, track: Track, arms: Arms, null: Null, seconds: float) -> "Bets":
         """Bet on one block with what was known before it."""
         if not arms.canary or not arms.stable:
             return self
-        factors = worse(track.count(arms), track.rate, ratio, excesses)
+        pair = track.count(arms)
+        factors = worse(pair, track.rate, null.ratio, null.excesses)
+        if null.margin:
+            # Both must be broken: the smaller factor is valid under either.
+            margins = worse_by(pair, track.rate, null.margin, null.excesses)
+            factors = tuple(map(min, factors, margins))
+            return Bets(take(self.worse, factors, seconds), self.batch)
         plain = Pair(arms.canary_bad, arms.canary, arms.stable_bad, arms.stable)
-        return Bets(
-            take(self.worse, factors, seconds), take(self.batch, batch(plain, ratio), seconds)
-        )
+        shares = batch(plain, null.ratio)
+        return Bets(take(self.worse, factors, seconds), take(self.batch, shares, seconds))
 
 
 def open_comparison(excesses: tuple[float, ...]) -> Bets:

@@ -59,6 +59,7 @@ class Exposure:
         usual: stable's failure rate.
         clump: mean size of a clump of failures.
         delay: L, seconds from a request to the weight taken back.
+        tolerance: excess that the policy accepts.
     """
 
     rate: float
@@ -66,11 +67,12 @@ class Exposure:
     usual: float
     clump: float
     delay: float
+    tolerance: float = 0.0
 
 
-def acceptable_excess(usual: float) -> float:
+def acceptable_excess(seen: Exposure) -> float:
     """Return the excess below which a canary counts as good as stable."""
-    return max(ACCEPTABLE_EXCESS, ACCEPTABLE_SHARE * usual)
+    return max(ACCEPTABLE_EXCESS, ACCEPTABLE_SHARE * seen.usual, seen.tolerance)
 
 
 def allowed_weight(seen: Exposure, budget: float = BUDGET) -> float:
@@ -90,10 +92,10 @@ def needed_excess(seen: Exposure, weight: float, budget: float = BUDGET) -> floa
     the acceptable excess will do.
     """
     if weight >= EVERYBODY:
-        return acceptable_excess(seen.usual)
+        return acceptable_excess(seen)
     at_risk = seen.rate * seen.delay * weight / 100
     affordable = budget * seen.clump / at_risk if at_risk > 0 else 0.0
-    return max(affordable, acceptable_excess(seen.usual))
+    return max(affordable, acceptable_excess(seen))
 
 
 def in_writable_steps(weight: float) -> float:

@@ -18,12 +18,15 @@ nothing here believes that it stays what it was.
   divergence), so it is <= 0 on the whole edge, and A grows with theta_a, so it is smaller inside.
   Unequal probabilities within a block are covered (AM-GM) while their means obey the null. With
   a < r * b the same formula tests the mirror, theta_a >= r * theta_b.
-- **Excess excluded.** Null: theta_a >= theta_b + d. Alternative a = b = rate; m is the projection
-  onto that edge, where the derivative of the divergence vanishes:
+- **By a margin.** The same with the edge theta_a = theta_b + d. m is the alternative's projection
+  onto it, where the derivative of the divergence vanishes:
 
-      n_a ((1-rate)/(1-m-d) - rate/(m+d)) + n_b ((1-rate)/(1-m) - rate/m) = 0
-      log e = y_a log(rate/(m+d)) + (n_a-y_a) log((1-rate)/(1-m-d))
-            + y_b log(rate/m) + (n_b-y_b) log((1-rate)/(1-m))
+      n_a ((1-a)/(1-m-d) - a/(m+d)) + n_b ((1-b)/(1-m) - b/m) = 0
+      log e = y_a log(a/(m+d)) + (n_a-y_a) log((1-a)/(1-m-d))
+            + y_b log(b/m) + (n_b-y_b) log((1-b)/(1-m))
+
+  With a = b (an excess excluded) large values speak against theta_a >= theta_b + d, with a > b + d
+  (worse by more than is tolerated) against theta_a <= theta_b + d.
 
 - **Batch bet** (betting on a bounded mean, Waudby-Smith and Ramdas 2020). Of K = y_a + y_b bad
   requests of a block the canary's part has a mean of at most q = r w / (r w + 1 - w), w = n_a / N,
@@ -120,34 +123,61 @@ def worse(
     )
 
 
-def excess_excluded(pair: Pair, rate: float, margin: float) -> float:
-    """Weigh one block against "the canary's rate is at least stable's plus `margin`"."""
+def excess_excluded(pair: Pair, rate: float, margin: float, tolerated: float = 0.0) -> float:
+    """Weigh one block against "the canary's rate is at least stable's plus `margin`".
+
+    Args:
+        pair: the block.
+        rate: stable's, as it was known before the block.
+        margin: the excess to be excluded.
+        tolerated: the excess that the canary is believed to have; 0 for margins within it.
+    """
+    return _by_margin(pair, rate + tolerated if tolerated < margin else rate, rate, margin)
+
+
+def worse_by(
+    pair: Pair, rate: float, margin: float, excesses: tuple[float, ...] = EXCESSES
+) -> tuple[float, ...]:
+    """Weigh one block against "the canary's rate is at most stable's plus `margin`".
+
+    In the order of `worse`, whose alternatives begin where the tolerated ones end.
+    """
+    tolerated = rate + margin
+    wanted = (*(tolerated * times for times in RATIOS), *(tolerated + more for more in excesses))
+    return tuple(
+        _by_margin(pair, min(a, LARGEST_RATE), rate, margin) if tolerated < LARGEST_RATE else 0.0
+        for a in wanted
+    )
+
+
+def _by_margin(pair: Pair, a: float, b: float, margin: float) -> float:
     n_a, n_b = pair.total_a, pair.total_b
     if not n_a or not n_b:
         return 0.0
-    good, m = 1 - rate, _edge(n_a, n_b, rate, margin)
+    m = _edge(pair, a, b, margin)
     above = m + margin
-    value = max(n_a - pair.bad_a, 0.0) * (log(good) - log(1 - above))
-    value += max(n_b - pair.bad_b, 0.0) * (log(good) - log1p(-m))
-    return value + pair.bad_a * log(rate / above) + pair.bad_b * log(rate / m)
+    value = max(n_a - pair.bad_a, 0.0) * (log1p(-a) - log(1 - above))
+    value += max(n_b - pair.bad_b, 0.0) * (log1p(-b) - log1p(-m))
+    return value + pair.bad_a * log(a / above) + pair.bad_b * log(b / m)
 
 
-def _edge(n_a: float, n_b: float, rate: float, margin: float) -> float:
-    """Find the projection's m, which lies between max(0, rate - margin) and rate.
+def _edge(pair: Pair, a: float, b: float, margin: float) -> float:
+    """Find the projection's m, which lies between b and a - margin.
 
     The derivative rises with m, steeply and concavely near 0. Newton's steps from a point on its
     left climb without overshooting; where they would leave the interval, it is halved instead.
     """
-    good = 1 - rate
-    low, high = max(rate - margin, 0.0), min(rate, 1 - margin)
-    pull = n_a * (good / max(1 - high - margin, TINY) - rate / (high + margin)) + n_b
-    m = min(max(n_b * rate / pull, low + TINY), high) if pull > 0 else (low + high) / 2
+    n_a, n_b = pair.total_a, pair.total_b
+    ends = (max(a - margin, 0.0), min(b, 1 - margin))
+    low, high = min(ends), max(ends)
+    pull = n_a * ((1 - a) / max(1 - high - margin, TINY) - a / (high + margin)) + n_b
+    m = min(max(n_b * b / pull, low + TINY), high) if pull > 0 else (low + high) / 2
     for _ in range(PROJECTION_STEPS):  # pragma: no branch - a bound that is not reached
         above, free = m + margin, max(1 - m - margin, TINY)
-        slope = n_a * (good / free - rate / above) + n_b * (good / (1 - m) - rate / m)
+        slope = n_a * ((1 - a) / free - a / above) + n_b * ((1 - b) / (1 - m) - b / m)
         low, high = (m, high) if slope < 0 else (low, m)
-        curve = n_a * (good / (free * free) + rate / (above * above))
-        curve += n_b * (good / ((1 - m) * (1 - m)) + rate / (m * m))
+        curve = n_a * ((1 - a) / (free * free) + a / (above * above))
+        curve += n_b * ((1 - b) / ((1 - m) * (1 - m)) + b / (m * m))
         following = m - slope / curve
         if not low <= following <= high:
             following = (low + high) / 2

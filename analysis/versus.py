@@ -16,6 +16,7 @@ from analysis.compare import (
     HALF_LIFE_SECONDS,
     Arms,
     Bets,
+    Null,
     Track,
     open_comparison,
     ratio_in_force,
@@ -37,7 +38,7 @@ ALONE_LEAST = 0.01
 ALONE_RATIO = 3.0
 """Without stable beside it the canary may fail 1 %, or three times what stable failed last."""
 
-OUTAGE_SHARE = 0.1
+OUTAGE_SHARE = 0.2
 OUTAGE_LEAST = 0.2
 OUTAGE_RATIO = 5.0
 """Also of the evidence: an absolute limit of a fifth, or five times what is usual. Where stable
@@ -51,6 +52,10 @@ OUTAGE_MOST = 0.5
 OUTAGE_CALM = 0.5
 """It bets only in blocks in which stable itself keeps below half of that limit, and forgets its
 winnings where stable has been above it lately: an incident of both is no outage of one."""
+
+BELIEVED_PART = 0.75
+"""Of a tolerated excess, which the canary may show itself to have: a test against the tolerance
+needs an alternative within it."""
 
 NOW_HALF_LIFE_SECONDS = 20.0
 NOW_LEAST_TOTAL = 20.0
@@ -68,6 +73,7 @@ class FailuresVersus:
 
     Attributes:
         ratio: r0, times stable's rate that is no regression.
+        tolerance: share of requests that it may fail more than stable, besides.
         log_safe: log(1/beta), what excludes an excess.
         delay: L, seconds from a request to the weight taken back.
     """
@@ -76,6 +82,7 @@ class FailuresVersus:
     log_safe: float
     delay: float
     ratio: float = 1.0
+    tolerance: float = 0.0
     decides: bool = True
     stake: float = 3.0
 
@@ -123,13 +130,13 @@ class FailuresVersus:
     ) -> dict[str, Evidence]:
         evidence, numbers = state.evidence, state.numbers
         ratio = ratio_in_force(self.ratio, numbers["exposed"])
-        bets = Bets(evidence["worse"], evidence["batch"]).take(
-            track, arms, ratio=ratio, excesses=EXCESSES, seconds=block.seconds
-        )
+        null = Null(ratio, self.tolerance, EXCESSES)
+        bets = Bets(evidence["worse"], evidence["batch"]).take(track, arms, null, block.seconds)
         margins, alone = evidence["margins"], evidence["alone"]
         pair = track.count(arms)
         if arms.canary and arms.stable:
-            margins = _exclude(margins, pair, track.rate)
+            believed = min(track.excess, BELIEVED_PART * self.tolerance)
+            margins = _exclude(margins, pair, track.rate, believed)
         if arms.canary and block.weight >= 100:
             limit = _limit_alone(numbers, block, track)
             factors = beyond(limit).log_factors(pair.bad_a, pair.total_a)
@@ -205,6 +212,7 @@ class FailuresVersus:
             usual=track.rate,
             clump=track.clumps.size,
             delay=self.delay,
+            tolerance=self.tolerance,
         )
 
 
@@ -263,9 +271,9 @@ def _bet_on_outage(
     return take(evidence, factors, seconds)
 
 
-def _exclude(margins: Evidence, pair: Pair, rate: float) -> Evidence:
+def _exclude(margins: Evidence, pair: Pair, rate: float, believed: float) -> Evidence:
     bets = tuple(
-        log_e + excess_excluded(pair, rate, margin)
+        log_e + excess_excluded(pair, rate, margin, believed)
         for margin, log_e in zip(MARGINS, margins.bets, strict=True)
     )
     return replace(margins, bets=bets)

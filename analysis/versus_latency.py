@@ -6,14 +6,16 @@ the way of none unless it doubts. An interpolated quantile is no statistic and i
 Invariant: bounds are chosen before the first block that they judge, and stay.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from math import isclose
 
 from analysis import wording
 from analysis.checks import CheckState, Look, Weighed
 from analysis.compare import (
     Arms,
     Bets,
+    Null,
     Track,
     open_comparison,
     ratio_in_force,
@@ -49,10 +51,14 @@ class LatencyVersus:
     "Slow" is beyond one of the histogram's own bounds; up to `MOST_BOUNDS` of them are compared,
     chosen from the history, or from stable's first block with enough requests, which is then not
     judged. E is the mean over them: valid whatever they have to do with each other.
+
+    Attributes:
+        bound: seconds; compared there alone, at the next larger bound that the histogram has.
     """
 
     name: str
     ratio: float = 1.25
+    bound: float | None = None
     decides: bool = True
     stake: float = 1.0
 
@@ -66,7 +72,7 @@ class LatencyVersus:
         for slot in range(MOST_BOUNDS):
             evidence[f"worse{slot}"], evidence[f"batch{slot}"] = bets.worse, bets.batch
         numbers = {"exposed": 0.0, "untimed": 0.0}
-        bounds = _bounds_in_history(past)
+        bounds = self._bounds_in_history(past)
         for slot in range(MOST_BOUNDS):
             bound = bounds[slot] if slot < len(bounds) else 0.0
             track = track_of(past, bound) if bound else Track()
@@ -79,7 +85,7 @@ class LatencyVersus:
             return state
         numbers, evidence = dict(state.numbers), dict(state.evidence)
         if not numbers["0.bound"]:
-            for slot, bound in enumerate(_bounds_in_block(block.stable)):
+            for slot, bound in enumerate(self._bounds_in_block(block.stable)):
                 numbers |= _slot_numbers(slot, bound, Track())
                 _learn(numbers, slot, block)
         else:
@@ -91,6 +97,25 @@ class LatencyVersus:
         numbers["untimed"] = 0.0 if canary.timed else numbers["untimed"] + canary.requests
         numbers["exposed"] += block.seconds if block.weight else 0.0
         return CheckState(evidence, numbers)
+
+    def _bounds_in_history(self, past: History) -> list[float]:
+        slower = {bound: bad for bound, bad in past.bad.items() if bound != FAILED}
+        if self.bound is not None:
+            return _next_larger(self.bound, slower)
+        if past.timed < SMALLEST_HISTORY:
+            return []
+        shares = {bound: bad / past.timed for bound, bad in slower.items()}
+        return _spaced(sorted(b for b, share in shares.items() if RAREST <= share <= MOST_COMMON))
+
+    def _bounds_in_block(self, stable: Counts) -> list[float]:
+        """Choose from one block, which cannot tell what is rare: the tail's smallest bounds."""
+        if self.bound is not None:
+            return _next_larger(self.bound, stable.within)
+        if stable.timed < ENOUGH_TO_CHOOSE:
+            return []
+        most = MOST_COMMON * stable.timed
+        tail = [bound for bound, n in stable.within.items() if stable.timed - n <= most]
+        return sorted(tail)[:MOST_BOUNDS]
 
     @staticmethod
     def _bet(
@@ -104,9 +129,7 @@ class LatencyVersus:
     ) -> None:
         worse, batch = f"worse{slot}", f"batch{slot}"
         track = track_from(numbers, f"{slot}.")
-        bets = Bets(evidence[worse], evidence[batch]).take(
-            track, arms, ratio=ratio, excesses=(), seconds=block.seconds
-        )
+        bets = Bets(evidence[worse], evidence[batch]).take(track, arms, Null(ratio), block.seconds)
         evidence[worse], evidence[batch] = bets.worse, bets.batch
         count_block(numbers, f"{slot}.", arms)
         learned = track.learn(arms, block.seconds, block.spread.get(numbers[f"{slot}.bound"]))
@@ -170,20 +193,10 @@ def _learn(numbers: dict[str, float], slot: int, block: Block) -> None:
     numbers |= track.as_numbers(f"{slot}.")
 
 
-def _bounds_in_history(past: History) -> list[float]:
-    if past.timed < SMALLEST_HISTORY:
-        return []
-    shares = {bound: bad / past.timed for bound, bad in past.bad.items() if bound != FAILED}
-    return _spaced(sorted(b for b, share in shares.items() if RAREST <= share <= MOST_COMMON))
-
-
-def _bounds_in_block(stable: Counts) -> list[float]:
-    """Choose from one block, which cannot tell what is rare: the tail's smallest bounds."""
-    if stable.timed < ENOUGH_TO_CHOOSE:
-        return []
-    most = MOST_COMMON * stable.timed
-    tail = [bound for bound, n in stable.within.items() if stable.timed - n <= most]
-    return sorted(tail)[:MOST_BOUNDS]
+def _next_larger(wanted: float, bounds: Iterable[float]) -> list[float]:
+    """Return the bound beyond which a request is slow in any case; none where none is."""
+    larger = [bound for bound in bounds if bound >= wanted or isclose(bound, wanted)]
+    return [min(larger)] if larger else []
 
 
 def _spaced(bounds: list[float]) -> list[float]:

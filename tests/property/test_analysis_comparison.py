@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.clumps import Clumps, count_clumps
-from analysis.compare import Arms, Track, open_comparison
+from analysis.compare import Arms, Null, Track, open_comparison
 from analysis.history import History
 from analysis.judge import begin, judge
 from analysis.memory import restore, save
@@ -24,11 +24,13 @@ from analysis.twosample import (
     EXCESSES,
     FRACTIONS,
     MARGINS,
+    RATIOS,
     Pair,
     batch,
     excess_excluded,
     log_factor,
     worse,
+    worse_by,
 )
 from analysis.verdict import Verdict
 
@@ -96,10 +98,11 @@ def test_the_mirror_is_expected_to_win_nothing_from_a_canary_that_is_worse(ratio
 
 @pytest.mark.parametrize("rate", [0.001, 0.02])
 @pytest.mark.parametrize("margin", [0.01, 0.2])
-def test_a_block_is_expected_to_exclude_no_excess_that_is_there(rate, margin):
+@pytest.mark.parametrize("believed", [0.0, 0.005, 0.1])
+def test_a_block_is_expected_to_exclude_no_excess_that_is_there(rate, margin, believed):
     for n_a, n_b in product((1, 4, 9), (3, 20)):
         factors = {
-            (y_a, y_b): exp(excess_excluded(Pair(y_a, n_a, y_b, n_b), rate, margin))
+            (y_a, y_b): exp(excess_excluded(Pair(y_a, n_a, y_b, n_b), rate, margin, believed))
             for y_a in range(n_a + 1)
             for y_b in range(n_b + 1)
         }
@@ -107,6 +110,23 @@ def test_a_block_is_expected_to_exclude_no_excess_that_is_there(rate, margin):
             theta_b = (1 - margin) * step / 39
             theta_a = min(theta_b + times * margin, 1.0)
             assert expectation(factors, n_a, n_b, theta_a, theta_b) <= 1 + 1e-6
+
+
+@pytest.mark.parametrize("rate", [0.001, 0.02, 0.3])
+@pytest.mark.parametrize("margin", [0.005, 0.2])
+def test_a_block_is_expected_to_win_nothing_from_a_canary_within_the_tolerated_margin(rate, margin):
+    for n_a, n_b in product((1, 4, 9), (3, 20)):
+        factors = {
+            (y_a, y_b): [exp(e) for e in worse_by(Pair(y_a, n_a, y_b, n_b), rate, margin)]
+            for y_a in range(n_a + 1)
+            for y_b in range(n_b + 1)
+        }
+        for step, part in product(range(25), (1, 0.5)):
+            theta_b = (1 - margin) * step / 24
+            theta_a = part * (theta_b + margin)
+            for place in range(len(RATIOS) + len(EXCESSES)):
+                bet = {counts: factor[place] for counts, factor in factors.items()}
+                assert expectation(bet, n_a, n_b, theta_a, theta_b) <= 1 + 1e-6
 
 
 @pytest.mark.parametrize("ratio", [1.0, 1.25, 5.0])
@@ -181,7 +201,7 @@ def rollout(seed: int, canary_rate, base_rate) -> tuple[float, bool]:
             log_e + excess_excluded(pair, track.rate, margin)
             for log_e, margin in zip(margins, MARGINS, strict=True)
         ]
-        bets = bets.take(track, arms, ratio=1.0, excesses=EXCESSES, seconds=5.0)
+        bets = bets.take(track, arms, Null(1.0, excesses=EXCESSES), 5.0)
         track = track.learn(arms, 5.0, None)
         largest = max(largest, bets.log_e)
         excess = canary_rate(base) - base
@@ -237,18 +257,21 @@ def track_with(size: float) -> Track:
 
 @settings(deadline=None, max_examples=150)
 @given(
-    bad=st.tuples(counts, counts), good=st.tuples(counts, counts), size=sizes, exposed=st.booleans()
+    bad=st.tuples(counts, counts),
+    good=st.tuples(counts, counts),
+    size=sizes,
+    exposed=st.booleans(),
+    margin=st.sampled_from([0.0, 0.005, 0.2]),
 )
-def test_one_more_failure_speaks_against_the_arm_that_has_it(bad, good, size, exposed):
+def test_one_more_failure_speaks_against_the_arm_that_has_it(bad, good, size, exposed, margin):
     """Of the same requests, one more is bad."""
     ratio = 1.0 if exposed else 5.0
     track = track_with(size)
 
     def log_e(y_a: int, y_b: int) -> list[float]:
         arms = Arms(y_a, bad[0] + good[0] + 1, y_b, bad[1] + good[1] + 1)
-        taken = open_comparison(EXCESSES).take(
-            track, arms, ratio=ratio, excesses=EXCESSES, seconds=5.0
-        )
+        null = Null(ratio, margin, EXCESSES)
+        taken = open_comparison(EXCESSES).take(track, arms, null, 5.0)
         return [*taken.worse.bets, taken.log_e]
 
     before = log_e(*bad)

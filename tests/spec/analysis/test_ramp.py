@@ -1,5 +1,6 @@
 """How much traffic the evidence allows."""
 
+from dataclasses import replace
 from math import inf
 
 import pytest
@@ -47,8 +48,12 @@ def test_weights_are_hundredths_of_a_percent_and_never_more_than_allowed():
 
 
 def test_a_small_excess_is_accepted():
-    assert acceptable_excess(0.0001) == 0.001
-    assert acceptable_excess(0.01) == 0.005
+    assert acceptable_excess(seen(usual=0.0001)) == 0.001
+    assert acceptable_excess(seen(usual=0.01)) == 0.005
+
+
+def test_an_excess_that_the_policy_tolerates_is_accepted():
+    assert acceptable_excess(replace(seen(), tolerance=0.02)) == 0.02
 
 
 def test_a_step_needs_an_excess_that_the_budget_affords():

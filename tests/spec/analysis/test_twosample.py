@@ -16,6 +16,7 @@ from analysis.twosample import (
     excess_excluded,
     log_factor,
     worse,
+    worse_by,
 )
 
 
@@ -65,6 +66,26 @@ def test_alternatives_lie_beyond_the_null_and_below_certainty():
     assert all(rate <= LARGEST_RATE for rate in tried)
 
 
+def test_without_a_margin_worse_by_is_worse():
+    """The projections are found in two ways: by a formula, and step by step."""
+    pair = Pair(3, 100, 9, 900)
+
+    by_margin = worse_by(pair, 0.01, 0.0)
+
+    assert by_margin == pytest.approx(worse(pair, 0.01, 1.0), rel=1e-6)
+
+
+def test_within_a_tolerated_margin_failures_speak_for_the_canary():
+    pair = Pair(60, 1000, 10, 1000)
+
+    assert max(worse(pair, 0.01, 1.0)) > 10
+    assert max(worse_by(pair, 0.01, 0.1)) < 0
+
+
+def test_where_a_margin_reaches_certainty_nothing_is_claimed():
+    assert not any(worse_by(Pair(9, 10, 5, 10), 0.5, 0.6))
+
+
 def test_where_no_alternative_fits_nothing_is_claimed():
     """Five times half of all requests is more than all of them."""
     assert not any(worse(Pair(9, 10, 5, 10), 0.5, 5.0))
@@ -95,7 +116,7 @@ def test_the_projection_is_where_the_divergence_is_least(n_a, n_b, rate, margin)
             rate * log(rate / m) + good * log(good / (1 - m))
         )
 
-    m = _edge(n_a, n_b, rate, margin)
+    m = _edge(Pair(0, n_a, 0, n_b), rate, rate, margin)
 
     for other in (m * 0.99, min(m * 1.01, m + (1 - margin - m) / 2)):
         assert divergence(m) <= divergence(other) + 1e-9 * abs(divergence(m))

@@ -43,7 +43,7 @@ GOOD = look((0, 50), (0, 450))
         ("failing beside an incident", [look((0, 50), (90, 450))] * 3, None, "SharedIncident"),
         ("failing in an incident", [look((25, 50), (225, 450))] * 9, None, "SharedIncident"),
         ("a little worse", [look((1, 50), (3, 450))] * 5, None, Ground.UNDECIDED),
-        ("leaning", [*[GOOD] * 9, look((2, 50), (0, 450))], None, Ground.DOUBTFUL),
+        ("leaning", [*[GOOD] * 9, look((3, 50), (0, 450))], None, Ground.DOUBTFUL),
         ("good, not shown yet", [GOOD], None, Ground.UNDECIDED),
         ("good", [look((5, 5000), (5, 5000), weight=50)] * 5, Verdict.PASS, Ground.SAFE),
     ],
@@ -53,6 +53,16 @@ def test_each_row(row, looks, verdict, ground):
 
     assert judgement.verdict == (verdict or Verdict.INCONCLUSIVE), (row, judgement.message)
     assert judgement.ground == ground, (row, judgement.message)
+
+
+def test_a_drop_that_the_policy_tolerates_is_no_failure_and_a_larger_one_is():
+    tolerant = FailuresVersus("success rate", log_safe=log(20), delay=7.0, tolerance=0.02)
+    how = JudgeSettings((tolerant,), alpha=0.01, min_requests=30)
+
+    _, within = run(how, begin(how, past=PAST), *[look((12, 1000), (1, 1000), weight=50)] * 12)
+    _, beyond = run(how, begin(how, past=PAST), *[look((40, 1000), (1, 1000), weight=50)] * 12)
+
+    assert (within.verdict, beyond.verdict) == (Verdict.PASS, Verdict.FAIL)
 
 
 def test_a_service_that_fails_one_in_twenty_is_no_reason_to_send_a_canary_back():

@@ -47,6 +47,23 @@ def test_bounds_are_those_whose_slower_requests_are_neither_rare_nor_common():
     assert bounds(begin(HOW, past=PAST)) == [0.1, 0.5]
 
 
+AT_300_MS = JudgeSettings((LatencyVersus("latency", bound=0.3),), alpha=0.01, min_requests=30)
+
+
+def test_a_bound_that_the_policy_names_is_compared_alone_at_the_next_larger_bucket():
+    assert bounds(begin(AT_300_MS, past=PAST)) == [0.5]
+    assert bounds(run(AT_300_MS, begin(AT_300_MS), SLOWER)[0]) == [0.5]
+
+
+def test_a_bound_beyond_every_bucket_compares_nothing():
+    beyond = JudgeSettings((LatencyVersus("latency", bound=60.0),), alpha=0.01, min_requests=30)
+
+    state, judgement = run(beyond, begin(beyond, past=PAST), SLOWER, SLOWER)
+
+    assert bounds(state) == []
+    assert judgement.verdict is not Verdict.FAIL
+
+
 def test_a_fine_histogram_is_thinned_out_evenly():
     bad = {round(0.1 + 0.01 * n, 2): 20_000 - 100 * n for n in range(100)}
     chosen = bounds(begin(HOW, past=History(1800.0, 100_000, 100_000, bad)))
