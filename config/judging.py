@@ -10,7 +10,16 @@ from pydantic import Field, model_validator
 
 from config.fields import FilePath, MetricName, Port, Query, Secret, Title, Url, UrlPath
 from config.model import DAY, MINUTE, SECOND, Model, exactly_one
-from config.quantities import Between, Duration, Percent, PercentBetween
+from config.quantities import (
+    Between,
+    Duration,
+    Percent,
+    PercentBetween,
+    Points,
+    PointsBetween,
+    Ratio,
+    RatioBetween,
+)
 
 MAX_CHECKS: Final = 20
 """Checks of an analysis; each one adds to the chance of a false alarm."""
@@ -83,22 +92,74 @@ class Metrics(Model):
 
 
 class SuccessRate(Model):
-    """At least this share of the canary's requests must succeed."""
+    """How many requests succeed: `{}` compares with stable, atLeast is a limit; both are possible.
 
-    at_least: Annotated[Percent, PercentBetween(0.5, 0.999999)] = Field(
-        alias="atLeast", description="The least share of successful requests."
+    What is written is what is judged: a limit alone compares nothing.
+    """
+
+    at_least: Annotated[Percent, PercentBetween(0.5, 0.999999)] | None = Field(
+        None, alias="atLeast", description="A limit: the least share of successful requests."
     )
+    max_drop: Annotated[Points, PointsBetween(0.0, 0.5)] | None = Field(
+        None,
+        alias="maxDrop",
+        description="The comparison with stable tolerates so many percentage points; else none.",
+    )
+
+    @property
+    def compares(self) -> bool:
+        """Whether the canary is compared with stable."""
+        return self.max_drop is not None or not self.limits
+
+    @property
+    def limits(self) -> bool:
+        """Whether there is an absolute limit."""
+        return self.at_least is not None
 
 
 class Latency(Model):
-    """At most this share of the canary's requests may be slower than the bound."""
+    """How many requests are slow: `{}` compares with stable, atMost is a limit; both are possible.
 
-    slower_than: Annotated[Duration, Between(timedelta(milliseconds=1), 10 * MINUTE)] = Field(
-        alias="slowerThan", description="A request that takes longer counts as slow."
+    What is written is what is judged: a limit alone compares nothing.
+    """
+
+    slower_than: Annotated[Duration, Between(timedelta(milliseconds=1), 10 * MINUTE)] | None = (
+        Field(
+            None,
+            alias="slowerThan",
+            description="A request that takes longer counts as slow; left out, the comparison"
+            " takes the histogram's own bounds.",
+        )
     )
-    at_most: Annotated[Percent, PercentBetween(0.000001, 0.5)] = Field(
-        alias="atMost", description="The greatest share of slow requests."
+    at_most: Annotated[Percent, PercentBetween(0.000001, 0.5)] | None = Field(
+        None, alias="atMost", description="A limit: the greatest share of slow requests."
     )
+    max_ratio: Annotated[Ratio, RatioBetween(1.0, 100.0)] | None = Field(
+        None,
+        alias="maxRatio",
+        description="The comparison with stable tolerates so many times stable's share of slow"
+        " requests; else 1.25x.",
+    )
+
+    @model_validator(mode="after")
+    def _a_limit_is_complete(self) -> Self:
+        if self.limits and self.slower_than is None:
+            raise ValueError("atMost needs slowerThan, which says what is slow")
+        if self.slower_than is not None and not self.limits and self.max_ratio is None:
+            raise ValueError(
+                "slowerThan needs atMost, a limit, or maxRatio, the comparison with stable"
+            )
+        return self
+
+    @property
+    def compares(self) -> bool:
+        """Whether the canary is compared with stable."""
+        return self.max_ratio is not None or not self.limits
+
+    @property
+    def limits(self) -> bool:
+        """Whether there is an absolute limit."""
+        return self.at_most is not None
 
 
 class Check(Model):
@@ -109,9 +170,13 @@ class Check(Model):
         "decide", description="observe: reported, never decides."
     )
     success_rate: SuccessRate | None = Field(
-        None, alias="successRate", description="Share of requests that succeed."
+        None,
+        alias="successRate",
+        description="Share of requests that succeed; {} compares it with stable's.",
     )
-    latency: Latency | None = Field(None, description="Share of requests that are slow.")
+    latency: Latency | None = Field(
+        None, description="Share of requests that are slow; {} compares it with stable's."
+    )
     query: Query | None = Field(
         None,
         description="PromQL for one number; {{ version }} and its like are filled in.",
@@ -136,6 +201,12 @@ class Check(Model):
             raise ValueError("atLeast is above atMost; no number can pass")
         return self
 
+    @property
+    def limit_name(self) -> str | None:
+        """What its limit is called in findings where it compares as well, under its own name."""
+        both = self.success_rate or self.latency
+        return f"{self.name} limit" if both and both.compares and both.limits else None
+
 
 class OnNoData(Model):
     """How long to wait for data before asking a person."""
@@ -146,8 +217,12 @@ class OnNoData(Model):
     then: Literal["pause", "rollback"] = Field("pause", description="What follows.")
 
 
-DEFAULT_CHECK: Final = Check(name="success rate", success_rate=SuccessRate(at_least=0.99))
-"""The check of a policy that names none."""
+DEFAULT_CHECKS: Final = (
+    Check(name="success rate", success_rate=SuccessRate()),
+    Check(name="latency", latency=Latency()),
+)
+"""The checks of a policy that names none: the comparison with stable needs no numbers of anybody.
+Where the gateway counts, which keeps no durations, the first one alone (`config.layers`)."""
 
 
 class Analysis(Model):
@@ -178,7 +253,9 @@ class Analysis(Model):
         default_factory=OnNoData, alias="onNoData", description="What follows without data."
     )
     checks: tuple[Check, ...] = Field(
-        (DEFAULT_CHECK,), max_length=MAX_CHECKS, description="What is judged."
+        DEFAULT_CHECKS,
+        max_length=MAX_CHECKS,
+        description="What is judged; left out: the comparison with stable.",
     )
 
     @model_validator(mode="after")
@@ -187,4 +264,10 @@ class Analysis(Model):
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"two checks are named '{name}'; give one of them another name")
+        for check in self.checks:
+            if check.limit_name in names:
+                raise ValueError(
+                    f"'{check.limit_name}' is what the limit of '{check.name}' is called;"
+                    " give the other check another name"
+                )
         return self

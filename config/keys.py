@@ -21,11 +21,16 @@ TOP_KEYS: Final = ("apiVersion", "kind", "metrics", "defaults", "profiles", "rol
 NOT_YET: Final = frozenset(
     {
         "approve", "compare", "discover", "freeze", "gatewayApi", "include", "istio", "limits",
-        "maxDrop", "maxRatio", "mirror", "notify", "onFailure", "owner", "promote", "ramp",
-        "upstreamGroup",
+        "mirror", "notify", "onFailure", "owner", "promote", "upstreamGroup",
     }
 )  # fmt: skip
 """Keys that the documentation of later versions names."""
+
+INSTEAD: Final = {
+    "compare": "a query is one number without counts, judged by atLeast and atMost; successRate and"
+    " latency are compared with stable",
+}
+"""What there is in place of such a key."""
 
 _MORE: Final[dict[type[Model], frozenset[str]]] = {
     Rollout: frozenset({"profile", "hold"}),
@@ -73,6 +78,7 @@ class Keys:
             message = f"unknown key {quoted(key)}"
             if key in NOT_YET:
                 message = f"{quoted(key)} is not supported yet"
+                message += f"; {INSTEAD[key]}" if key in INSTEAD else ""
             elif (guess := likely(key, allowed)) is not None:
                 self.meant.add((node.place.path, guess))
                 message += f"; did you mean {quoted(guess)}?"

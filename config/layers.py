@@ -2,12 +2,13 @@
 
 Invariant: the more specific layer wins key by key, lists and pairs are taken whole, and every
 value keeps the place where it stands. The built-in defaults that are not in the schema (steps and
-their holds) come last.
+their holds, what is judged where the gateway counts) come last.
 """
 
 from collections.abc import Sequence
 from typing import Final
 
+from config.judging import DEFAULT_CHECKS
 from config.nodes import ListNode, MapNode, Node, Place, ScalarNode
 from config.quantities import format_duration
 from config.schema import Rollout
@@ -65,9 +66,27 @@ def complete(merged: MapNode, name: str, key: Place) -> MapNode:
         and "requests" not in smoke.entries
     ):
         own = own.without("smoke")  # defaults for those that have a smoke test, not a test itself
+    own = _judged_by_what_is_counted(own, key)
     return own.with_entries(
         {"name": _text(name, key), "steps": steps}, {"steps": merged.keys.get("steps", key)}
     )
+
+
+def _judged_by_what_is_counted(own: MapNode, key: Place) -> MapNode:
+    """Where the gateway counts, no durations are known: there the default compares failures only.
+
+    A latency check that a person wrote is refused there; one that nobody wrote must not be.
+    """
+    nothing = MapNode({}, {}, key)
+    metrics, analysis = own.get("metrics"), own.get("analysis") or nothing
+    if not isinstance(metrics, MapNode) or "envoy" not in metrics.entries:
+        return own
+    if not isinstance(analysis, MapNode) or "checks" in analysis.entries:
+        return own
+    name = _text(DEFAULT_CHECKS[0].name, key)
+    checks = ListNode((nothing.with_entries({"name": name, "successRate": nothing}),), key)
+    places = {"analysis": own.keys.get("analysis", key)}
+    return own.with_entries({"analysis": analysis.with_entries({"checks": checks})}, places)
 
 
 def _with_hold(step: Node, hold: Node, bake: Node) -> Node:

@@ -130,7 +130,7 @@ def _at_least_one_check(placed: Placed) -> Iterator[Problem]:
     checks = placed.rollout.analysis.checks
     if not checks:
         yield placed.error(
-            "is empty, so nothing would be judged; leave it out for the success rate",
+            "is empty, so nothing would be judged; leave it out to compare with stable",
             "analysis",
             "checks",
         )
@@ -197,8 +197,29 @@ def _scaling_the_canary_helps(placed: Placed) -> Iterator[Problem]:
         )
 
 
+def _budget_is_measured(placed: Placed) -> Iterator[Problem]:
+    """A ramp by budget spends failures beyond stable's, and ends by the steps' timetable."""
+    rollout = placed.rollout
+    if rollout.ramp == "steps":
+        return
+    checks = [check for check in rollout.analysis.checks if check.mode == "decide"]
+    if not any(check.success_rate and check.success_rate.compares for check in checks):
+        yield placed.error(
+            "a ramp by budget needs a check that compares failures with stable and decides: leave"
+            " analysis.checks out, or write successRate: {} or maxDrop",
+            "ramp",
+        )
+    if len(rollout.steps) == 1:
+        yield placed.error(
+            "a ramp by budget needs steps below 100 for its timetable; steps: [100] has none",
+            "ramp",
+        )
+
+
 def _minimum_in_reach(placed: Placed) -> Iterator[Problem]:
     least = placed.rollout.analysis.min_requests
+    if placed.rollout.ramp == "budget":
+        return  # its requests count from the beginning on, and it rises until there are enough
     for index, step in enumerate(placed.rollout.steps[:-1]):
         rate = least / (step.weight / 100 * step.hold.total_seconds())
         if rate > NOTABLE_RATE:
@@ -219,5 +240,6 @@ _RULES: Final = (
     _durations_are_counted,
     _prometheus_is_not_flooded,
     _scaling_the_canary_helps,
+    _budget_is_measured,
     _minimum_in_reach,
 )

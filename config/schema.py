@@ -256,6 +256,11 @@ class Rollout(Model):
         max_length=MAX_STEPS,
         description="Percent of ordinary traffic on the canary, step by step; [100]: at once.",
     )
+    ramp: Literal["steps", "budget"] = Field(
+        "steps",
+        description="steps: a step's weight for its hold; budget: as much traffic as the evidence"
+        " allows, the steps being its timetable.",
+    )
     bake: Annotated[Duration, Between(SECOND, 30 * DAY)] = Field(
         timedelta(minutes=10), description="Time at 100 with the old version's pods still there."
     )

@@ -13,10 +13,14 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from config.errors import PolicyError, Problem
-from config.schema import Rollout
+from config.schema import Check, Rollout, SuccessRate
 from config.validation import WRITTEN
 
 _STORED: Final = "stored policy"
+
+_FIRST_CHECKS: Final = (Check(name="success rate", success_rate=SuccessRate(at_least=0.99)),)
+"""The default of `analysis.checks` when hashes began. It stays what a hash is silent about: what
+began under it has it written in its stored policy, and is recognised by its hash."""
 
 
 def dump_rollout(rollout: Rollout) -> dict[str, Any]:
@@ -46,5 +50,14 @@ def load_rollout(data: Mapping[str, Any]) -> Rollout:
 def policy_hash(rollout: Rollout) -> str:
     """sha256 (hex) of what differs from the defaults: a new key does not change old hashes."""
     changed = rollout.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    analysis = changed.pop("analysis", {}) | {"checks": _hashed_checks(rollout.analysis.checks)}
+    if set_ones := {key: value for key, value in analysis.items() if value is not None}:
+        changed["analysis"] = set_ones
     text = json.dumps(changed, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def _hashed_checks(checks: tuple[Check, ...]) -> list[dict[str, Any]] | None:
+    if checks == _FIRST_CHECKS:
+        return None
+    return [it.model_dump(mode="json", by_alias=True, exclude_defaults=True) for it in checks]

@@ -56,6 +56,8 @@ class Validation:
         kind, location = error["type"], error["loc"]
         if kind == "extra_forbidden" or (partial and kind in {"missing", INCOMPLETE}):
             return None
+        if kind == INCOMPLETE and self._is_left_empty(find(node, key, location).key.path):
+            return None
         if kind == "missing":
             found = find(node, key, location[:-1])
             missing = str(location[-1])
@@ -69,6 +71,13 @@ class Validation:
             found.node.place if isinstance(found.node, ScalarNode) and not found.rest else found.key
         )
         return Problem(*place, sentence(error, found.node))
+
+    def _is_left_empty(self, path: str) -> bool:
+        """Whether a key of this mapping has no value, which was told: it is the missing choice."""
+        return any(
+            problem.message == EMPTY and problem.path.rpartition(".")[0] == path
+            for problem in self.problems
+        )
 
 
 def sentence(error: ErrorDetails, node: Node) -> str:

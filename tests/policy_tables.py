@@ -10,10 +10,16 @@ from typing import Any, Final, get_args
 
 from config.json_schema import policy_json_schema
 from config.keys import fields_of
-from config.quantities import Between, PercentBetween, format_duration, format_percent
+from config.quantities import Between, PercentBetween, PointsBetween, RatioBetween, format_duration
 from config.schema import Model, Rollout, Step
 
 Schema = Mapping[str, Any]
+
+_UNITS: Final = {
+    PercentBetween: "percentage",
+    PointsBetween: "percentage points",
+    RatioBetween: "ratio",
+}
 
 SECTIONS: Final = (
     ("Rollout", "rollouts.NAME", "Also a profile (`profiles.NAME`) and `defaults`."),
@@ -39,8 +45,16 @@ SECTIONS: Final = (
     ("Step", "steps[]", "Short form: the weight alone."),
     ("Analysis", "analysis", ""),
     ("Check", "analysis.checks[]", "Exactly one of `successRate`, `latency`, `query`."),
-    ("SuccessRate", "analysis.checks[].successRate", ""),
-    ("Latency", "analysis.checks[].latency", ""),
+    (
+        "SuccessRate",
+        "analysis.checks[].successRate",
+        "`{}` or `maxDrop`: the comparison with stable. `atLeast` alone: the limit alone.",
+    ),
+    (
+        "Latency",
+        "analysis.checks[].latency",
+        "`{}` or `maxRatio`: the comparison with stable. `atMost` alone: the limit alone.",
+    ),
     ("OnNoData", "analysis.onNoData", ""),
     ("After", "after", ""),
 )
@@ -108,9 +122,8 @@ def _bounds(model: type[Model]) -> dict[str, str]:
                 case Between(shortest=least, longest=most):
                     span = f"{format_duration(least)} to {format_duration(most)}"
                     found[info.alias or name] = f"duration, {span}"
-                case PercentBetween(least=low, greatest=high):
-                    span = f"{format_percent(low)} to {format_percent(high)}"
-                    found[info.alias or name] = f"percentage, {span}"
+                case PercentBetween() | PointsBetween() | RatioBetween():
+                    found[info.alias or name] = f"{_UNITS[type(mark)]}, {' to '.join(mark.bounds)}"
     return {"bake": found["hold"], **found}  # a short form takes what it stands for
 
 

@@ -8,8 +8,15 @@ import pytest
 from analysis.checks import QueryCheck
 from analysis.judge import settings_from
 from analysis.limits import FailedRequests, LimitCheck, SlowRequests
-from config.schema import Check, SuccessRate
+from analysis.settings import BETA, SLOW_RATIO, compared
+from analysis.versus import FailuresVersus
+from analysis.versus_latency import LatencyVersus
+from config.judging import DEFAULT_CHECKS
+from config.schema import Check, Latency, SuccessRate
 from tests.spec.analysis.readings import LATENCY, QUERY, SUCCESS, rollout
+
+SECOND = timedelta(seconds=1)
+LOG_SAFE = pytest.approx(log(1 / BETA))
 
 
 def test_a_success_rate_becomes_a_limit_of_failures():
@@ -74,3 +81,99 @@ def test_checks_keep_the_policys_order():
     names = [check.name for check in settings_from(rollout(LATENCY, other, SUCCESS)).checks]
 
     assert names == ["latency", "other", "success"]
+
+
+# ---------------------------------------------------------------- the comparison with stable
+
+
+def test_a_policy_without_checks_compares_failures_and_durations_with_stable():
+    failures, slow = settings_from(rollout(*DEFAULT_CHECKS)).checks
+
+    assert failures == FailuresVersus("success rate", log_safe=LOG_SAFE, delay=7)
+    assert slow == LatencyVersus("latency", ratio=SLOW_RATIO)
+
+
+def test_the_detection_benchmark_judges_by_the_checks_of_a_policy_without_checks():
+    """Its figures are those of the default."""
+    assert compared(delay=7) == settings_from(rollout(*DEFAULT_CHECKS)).checks
+
+
+@pytest.mark.parametrize(
+    ("wanted", "kinds"),
+    [
+        pytest.param(
+            SuccessRate(max_drop=0.005),
+            [FailuresVersus("rate", log_safe=LOG_SAFE, delay=7, tolerance=0.005)],
+            id="a tolerance",
+        ),
+        pytest.param(
+            SuccessRate(at_least=0.75, max_drop=0.0),
+            [
+                FailuresVersus("rate", log_safe=LOG_SAFE, delay=7),
+                LimitCheck("rate limit", 0.25, FailedRequests(), LOG_SAFE),
+            ],
+            id="a limit besides",
+        ),
+    ],
+)
+def test_of_a_success_rate_what_is_written_is_judged(wanted, kinds):
+    how = settings_from(rollout(Check(name="rate", success_rate=wanted)))
+
+    assert list(how.checks) == kinds
+
+
+@pytest.mark.parametrize(
+    ("wanted", "kinds"),
+    [
+        pytest.param(
+            Latency(max_ratio=1.5), [LatencyVersus("times", ratio=1.5)], id="another ratio"
+        ),
+        pytest.param(
+            Latency(slower_than=SECOND, max_ratio=1.5),
+            [LatencyVersus("times", ratio=1.5, bound=1.0)],
+            id="at one bound",
+        ),
+        pytest.param(
+            Latency(slower_than=SECOND, at_most=0.01, max_ratio=2.0),
+            [
+                LatencyVersus("times", ratio=2.0, bound=1.0),
+                LimitCheck("times limit", 0.01, SlowRequests(1.0), LOG_SAFE),
+            ],
+            id="a limit besides",
+        ),
+    ],
+)
+def test_of_a_latency_what_is_written_is_judged(wanted, kinds):
+    how = settings_from(rollout(Check(name="times", latency=wanted)))
+
+    assert list(how.checks) == kinds
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        Check(name="a", mode="observe", success_rate=SuccessRate(at_least=0.9, max_drop=0.0)),
+        Check(
+            name="a",
+            mode="observe",
+            latency=Latency(slower_than=SECOND, at_most=0.01, max_ratio=2.0),
+        ),
+    ],
+    ids=["success rate", "latency"],
+)
+def test_a_comparison_that_is_observed_decides_nothing_nor_does_its_limit(check):
+    comparison, limit = settings_from(rollout(check)).checks
+
+    assert (comparison.decides, limit.decides) == (False, False)
+
+
+def test_a_request_is_as_old_as_the_scrapes_of_prometheus_are_far_apart():
+    """The weight is back so long after a request: the sample's age, and the reaction."""
+    rate = Check(name="rate", success_rate=SuccessRate())
+
+    of_pods = settings_from(rollout(rate, interval=2 * SECOND)).checks[0]
+    of_prometheus = settings_from(rollout(rate, QUERY, interval=2 * SECOND)).checks[0]
+    of_slow_looks = settings_from(rollout(rate, QUERY, interval=60 * SECOND)).checks[0]
+
+    delays = [getattr(it, "delay", None) for it in (of_pods, of_prometheus, of_slow_looks)]
+    assert delays == [4, 17, 62]

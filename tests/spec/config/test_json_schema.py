@@ -65,6 +65,16 @@ def test_a_policy_with_every_default_written_out_is_valid(file: Path):
         pytest.param(
             "    analysis: {confidence: 99}\n", ".analysis.confidence: not of", id="percent"
         ),
+        pytest.param(
+            "    analysis: {checks: [{name: a, successRate: {maxDrop: 1%}}]}\n",
+            ".checks[0].successRate.maxDrop: does not match",
+            id="points",
+        ),
+        pytest.param(
+            "    analysis: {checks: [{name: a, latency: {maxRatio: 1.5}}]}\n",
+            ".checks[0].latency.maxRatio: not of type string",
+            id="ratio",
+        ),
     ],
 )
 def test_an_editor_shows_these_mistakes(change: str, complaint: str):
@@ -122,7 +132,8 @@ def test_defaults_are_written_as_people_write_them():
     assert rollout["canaryHeader"]["default"] == {"stage": "canary"}
     assert analysis["confidence"]["default"] == "99%"
     assert analysis["checks"]["default"] == [
-        {"name": "success rate", "mode": "decide", "successRate": {"atLeast": "99%"}}
+        {"name": "success rate", "mode": "decide", "successRate": {}},
+        {"name": "latency", "mode": "decide", "latency": {}},
     ]
 
 

@@ -14,6 +14,7 @@ from config.schema import (
     Expect,
     Gateway,
     GlooRoute,
+    Latency,
     Metrics,
     PodsSource,
     PrometheusSource,
@@ -24,7 +25,7 @@ from config.schema import (
     Step,
     SuccessRate,
 )
-from tests.spec.config.policies import GOOD, HEAD, POLICIES, echo, without_smoke
+from tests.spec.config.policies import ECHO, GOOD, HEAD, POLICIES, echo, without_smoke
 
 MINUTE = timedelta(minutes=1)
 
@@ -70,6 +71,7 @@ def test_the_short_policy_means_all_of_this():
             Step(weight=50, hold=5 * MINUTE),
             Step(weight=100, hold=10 * MINUTE),
         ),
+        ramp="steps",
         bake=10 * MINUTE,
         analysis=Analysis(
             interval=timedelta(seconds=5),
@@ -77,7 +79,10 @@ def test_the_short_policy_means_all_of_this():
             min_requests=30,
             window=MINUTE,
             on_undecided="advance",
-            checks=(Check(name="success rate", success_rate=SuccessRate(at_least=0.99)),),
+            checks=(
+                Check(name="success rate", success_rate=SuccessRate()),
+                Check(name="latency", latency=Latency()),
+            ),
         ),
         confirm_timeout=timedelta(seconds=30),
         on_unconfirmed="alarm",
@@ -95,6 +100,91 @@ def test_without_data_a_rollout_waits_a_quarter_of_an_hour_and_pauses():
     no_data = echo().analysis.on_no_data
 
     assert (no_data.wait, no_data.then) == (15 * MINUTE, "pause")
+
+
+@pytest.mark.parametrize(
+    ("written", "compares", "limits"),
+    [
+        pytest.param("{}", True, False, id="nothing"),
+        pytest.param("{atLeast: 99%}", False, True, id="a limit"),
+        pytest.param("{maxDrop: 0.5pp}", True, False, id="a tolerance"),
+        pytest.param("{atLeast: 99%, maxDrop: 0pp}", True, True, id="both"),
+    ],
+)
+def test_of_a_success_rate_what_is_written_is_judged(written, compares, limits):
+    (check,) = echo(f"analysis: {{checks: [{{name: a, successRate: {written}}}]}}").analysis.checks
+
+    assert check.success_rate is not None
+    assert (check.success_rate.compares, check.success_rate.limits) == (compares, limits)
+    assert check.limit_name == ("a limit" if compares and limits else None)
+
+
+@pytest.mark.parametrize(
+    ("written", "compares", "limits"),
+    [
+        pytest.param("{}", True, False, id="nothing"),
+        pytest.param("{maxRatio: 1.5x}", True, False, id="a ratio"),
+        pytest.param("{slowerThan: 1s, maxRatio: 1.5x}", True, False, id="a ratio at one bound"),
+        pytest.param("{slowerThan: 1s, atMost: 1%}", False, True, id="a limit"),
+        pytest.param("{slowerThan: 1s, atMost: 1%, maxRatio: 1x}", True, True, id="both"),
+    ],
+)
+def test_of_a_latency_what_is_written_is_judged(written, compares, limits):
+    (check,) = echo(f"analysis: {{checks: [{{name: a, latency: {written}}}]}}").analysis.checks
+
+    assert check.latency is not None
+    assert (check.latency.compares, check.latency.limits) == (compares, limits)
+    assert check.limit_name == ("a limit" if compares and limits else None)
+
+
+def test_points_and_ratios_are_numbers():
+    checks = "[{name: a, successRate: {maxDrop: 0.5pp}}, {name: b, latency: {maxRatio: 1.5x}}]"
+
+    drop, ratio = echo(f"analysis: {{checks: {checks}}}").analysis.checks
+
+    assert drop.success_rate == SuccessRate(max_drop=0.005)
+    assert ratio.latency == Latency(max_ratio=1.5)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        pytest.param(["metrics: {envoy: {}}"], id="no analysis"),
+        pytest.param(["metrics: {envoy: {}}", "analysis: {minRequests: 9}"], id="no checks"),
+    ],
+)
+def test_where_the_gateway_counts_the_default_compares_failures_alone(lines: list[str]):
+    (check,) = echo(*lines).analysis.checks
+
+    assert check == Check(name="success rate", success_rate=SuccessRate())
+
+
+def test_checks_of_a_policy_are_its_own_where_the_gateway_counts():
+    checks = "[{name: a, successRate: {atLeast: 99%}}]"
+
+    (check,) = echo("metrics: {envoy: {}}", f"analysis: {{checks: {checks}}}").analysis.checks
+
+    assert check == Check(name="a", success_rate=SuccessRate(at_least=0.99))
+
+
+@pytest.mark.parametrize(
+    ("head", "lines"),
+    [
+        pytest.param(HEAD, ["ramp: budget"], id="of its own"),
+        pytest.param(HEAD + "defaults: {ramp: budget}\n", [], id="of the defaults"),
+        pytest.param(
+            HEAD + "profiles: {fast: {ramp: budget}}\n", ["profile: fast"], id="of a profile"
+        ),
+    ],
+)
+def test_a_ramp_is_by_budget_where_some_layer_says_so(head: str, lines: list[str]):
+    assert echo(*lines, head=head).ramp == "budget"
+
+
+def test_a_ramp_by_budget_needs_no_minimum_in_a_steps_hold():
+    text = HEAD + ECHO + "    ramp: budget\n    steps: [{weight: 1, hold: 1s}, 100]\n"
+
+    assert read_policy(text, filename="policy.yaml").warnings == ()
 
 
 def test_text_and_bytes_are_read_alike():

@@ -1,10 +1,19 @@
-"""Durations and percentages: one spelling, with the unit."""
+"""Durations, percentages, points and ratios: one spelling, with the unit."""
 
 from datetime import timedelta
 
 import pytest
 
-from config.quantities import format_duration, format_percent, parse_duration, parse_percent
+from config.quantities import (
+    format_duration,
+    format_percent,
+    format_points,
+    format_ratio,
+    parse_duration,
+    parse_percent,
+    parse_points,
+    parse_ratio,
+)
 
 
 @pytest.mark.parametrize(
@@ -85,3 +94,27 @@ def test_a_percentage_has_its_sign_and_is_exact(text: str, fraction: float):
 def test_what_is_no_percentage_is_refused_with_an_example(text: str):
     with pytest.raises(ValueError, match=r"is not a percentage; write for example 99%, 0\.5%"):
         parse_percent(text)
+
+
+@pytest.mark.parametrize(("text", "fraction"), [("0.5pp", 0.005), ("1pp", 0.01), ("0pp", 0.0)])
+def test_percentage_points_have_their_unit_and_are_exact(text: str, fraction: float):
+    assert parse_points(text) == fraction
+    assert format_points(fraction) == text
+
+
+@pytest.mark.parametrize("text", ["0.5", "0.5%", "pp", "-1pp", "1 pp", "1PP", "1000pp", "1p"])
+def test_what_is_no_number_of_points_is_refused_with_an_example(text: str):
+    with pytest.raises(ValueError, match=r"percentage points; write for example 0\.5pp, 1pp"):
+        parse_points(text)
+
+
+@pytest.mark.parametrize(("text", "ratio"), [("1.25x", 1.25), ("2x", 2.0), ("100x", 100.0)])
+def test_a_ratio_has_its_unit_and_is_exact(text: str, ratio: float):
+    assert parse_ratio(text) == ratio
+    assert format_ratio(ratio) == text
+
+
+@pytest.mark.parametrize("text", ["1.5", "150%", "x", "-2x", "2 x", "2X", "x2", "1e1x"])
+def test_what_is_no_ratio_is_refused_with_an_example(text: str):
+    with pytest.raises(ValueError, match=r"is not a ratio; write for example 1\.25x, 2x"):
+        parse_ratio(text)

@@ -7,6 +7,7 @@ import pytest
 
 from config.errors import PolicyError
 from config.load import load_policy
+from config.schema import Check, SuccessRate
 from config.stored import dump_rollout, load_rollout, policy_hash
 from tests.spec.config.policies import GOOD, HEAD, echo, without_smoke
 
@@ -18,6 +19,9 @@ WAYS_TO_CHANGE = [
     "allowOpenRoutes: true",
     "analysis: {confidence: 98%}",
     "analysis: {checks: [{name: a, successRate: {atLeast: 99%}}]}",
+    "analysis: {checks: [{name: success rate, successRate: {atLeast: 99%}}]}",
+    "analysis: {checks: [{name: success rate, successRate: {}}]}",
+    "ramp: budget",
     "after: {then: delete}",
     "gateway: {headers: {a: b}}",
     "metrics: {series: {code: status}}",
@@ -65,7 +69,34 @@ def test_the_order_of_headers_does_not_change_the_hash():
 
 def test_the_hash_of_the_short_policy_stays_what_it_is():
     """A running rollout is recognised by it, over releases of the daemon."""
-    assert policy_hash(echo()) == "444451c101a24d3d838928b17cea6b7dc9e12c5faffdf2e931621d453bfb5071"
+    assert policy_hash(echo()) == "e9d2ee723fd3b344c1bc7f96e74d409abc188e7a347c4d4c796587c3f4ba6275"
+
+
+STORED_BEFORE = Path(__file__).parent / "stored_before_the_comparison.json"
+"""The short policy, as it was stored while a success rate of 99 % was the default."""
+
+
+def test_what_an_earlier_version_stored_is_judged_as_it_was_then():
+    (check,) = load_rollout(json.loads(STORED_BEFORE.read_text())).analysis.checks
+
+    assert check == Check(name="success rate", success_rate=SuccessRate(at_least=0.99))
+
+
+def test_what_an_earlier_version_stored_is_recognised_by_its_hash():
+    stored = load_rollout(json.loads(STORED_BEFORE.read_text()))
+
+    assert policy_hash(stored) == "444451c101a24d3d838928b17cea6b7dc9e12c5faffdf2e931621d453bfb5071"
+
+
+def test_the_first_default_is_left_out_of_a_hash_beside_other_keys():
+    """As an earlier version computed it from `confidence` alone."""
+    checks = "checks: [{name: success rate, successRate: {atLeast: 99%}}]"
+
+    rollout = echo(f"analysis: {{confidence: 98%, {checks}}}")
+
+    assert policy_hash(rollout) == (
+        "4379f64f837b24017c6cdc5781373776ba6ae351606c81a72cfbde69036b100b"
+    )
 
 
 @pytest.mark.parametrize(
