@@ -19,6 +19,11 @@ LARGEST_COUNT = 2.0**53
 """Above it a float no longer holds every whole number, so a difference would be a guess."""
 
 
+COUNTED_BY = "@"
+"""Between a pod's name and who keeps its counters, where that is somebody else: several sources may
+be one pod."""
+
+
 @dataclass(frozen=True, slots=True)
 class Counters:
     """One pod's counters at one moment, all cumulative since the pod started.
@@ -43,7 +48,8 @@ class Reading:
 
     Attributes:
         at: seconds on one monotonic scale of the provider's choice; only differences are used.
-        pods: version -> pod name -> counters. A version without readable pods has an empty mapping.
+        pods: version -> pod, or source of a pod (`COUNTED_BY`), -> counters. A version without
+            readable pods has an empty mapping.
         missing: pods that should have answered and did not, with a reason, e.g. {"echo-v2-x":
             "timed out"}.
     """
@@ -177,7 +183,7 @@ def _count_arm(before: Reading, after: Reading, version: str) -> _Arm:
     references = before.pods.get(version, {})
     restarted: list[str] = []
     missing: dict[str, str] = {}
-    differences: list[Counts] = []
+    differences: dict[str, Counts] = {}
     for pod, now in sorted(after.pods.get(version, {}).items()):
         reference = references.get(pod)
         if fault := _fault(now):
@@ -191,9 +197,11 @@ def _count_arm(before: Reading, after: Reading, version: str) -> _Arm:
         elif _contradicts(difference := _difference(reference, now)):
             missing[pod] = "its counters contradict each other"
         else:
-            differences.append(difference)
-    total = replace(_total(differences), restarts=len(restarted))
-    return _Arm(total, tuple(restarted), missing, _spreads(total, differences))
+            differences[pod] = difference
+    # Counters that somebody else keeps of a pod begin anew without a restart of the pod.
+    own = sum(COUNTED_BY not in source for source in restarted)
+    total = replace(_total(list(differences.values())), restarts=own)
+    return _Arm(total, tuple(restarted), missing, _spreads(total, _by_pod(differences)))
 
 
 def _fault(counters: Counters) -> str:
@@ -261,6 +269,14 @@ def _total(pods: list[Counts]) -> Counts:
         timed=sum(counts.timed for counts in timed) if bounds else 0,
         pods=len(pods),
     )
+
+
+def _by_pod(sources: Mapping[str, Counts]) -> list[Counts]:
+    """Add up the sources of each pod."""
+    pods: dict[str, list[Counts]] = {}
+    for source, counts in sources.items():
+        pods.setdefault(source.partition(COUNTED_BY)[0], []).append(counts)
+    return [_total(of_pod) for of_pod in pods.values()]
 
 
 def _spreads(total: Counts, pods: list[Counts]) -> dict[float, Spread]:

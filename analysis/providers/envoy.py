@@ -32,7 +32,7 @@ from analysis.providers.envoy_page import (
 )
 from analysis.providers.exposition import PageError
 from analysis.providers.pods import AT_ONCE, LONGEST_REASON, Fetch
-from analysis.samples import Counters, Number, Reading
+from analysis.samples import COUNTED_BY, Counters, Number, Reading
 
 Gateways = Callable[[], Awaitable[Mapping[str, str]]]
 """Tells gateway pod -> `http://host:port` of its admin pages, or raises a ProviderError that says
@@ -178,7 +178,7 @@ def _assign(pages: Mapping[str, ClusterPage], scope: Scope) -> _Found:
                 missing[pod.name] = f"shares its address {pod.ip} with another pod"
                 continue
             sources = {
-                f"{pod.name}@{gateway}": page.endpoints[ip]
+                f"{pod.name}{COUNTED_BY}{gateway}": page.endpoints[ip]
                 for gateway, page in pages.items()
                 if ip in page.endpoints
             }

@@ -1,10 +1,11 @@
 """Scores by cell and judge, kept on disk so that an interrupted run goes on where it was.
 
-A line is believed only if it was made by the very same code: its digest covers the product's
-analysis and this simulation.
+A line is believed only if it was made by the very same code: its digest covers what is loaded of
+the product's analysis, and this simulation.
 """
 
 import json
+import sys
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -84,5 +85,7 @@ def _score(job: Job) -> Score:
 
 def _digest() -> str:
     here = Path(__file__).parent
-    files = [*sorted((ROOT / "analysis").glob("*.py")), *(here / name for name in SIMULATION)]
+    judging = sorted(name for name in sys.modules if name.startswith("analysis."))
+    files = [Path(sys.modules[name].__file__ or "") for name in judging]
+    files += [here / name for name in SIMULATION]
     return sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]

@@ -259,3 +259,21 @@ def test_restarts_are_counted_by_arm():
     block = close(before, after)
 
     assert (block.canary.restarts, block.stable.restarts) == (1, 0)
+
+
+def test_what_several_gateways_count_of_one_pod_is_one_pod():
+    """Two gateways saw four and two failures of one pod: six of 200 are that pod's."""
+    two = spread({"a@gw-1": 4, "a@gw-2": 2, "b@gw-1": 0, "b@gw-2": 0})
+
+    assert two[FAILED] == spread({"a": 6, "b": 0}, requests=200)[FAILED]
+    assert FAILED not in spread({"a@gw-1": 4, "a@gw-2": 2})
+
+
+def test_a_gateway_that_restarts_is_no_restart_of_the_pods_it_counts():
+    before = reading(0, v1={"s@gw": counters(90)}, v2={"a@gw": counters(50)})
+    after = reading(5, v1={"s@gw": counters(10)}, v2={"a@gw": counters(6)})
+
+    block = close(before, after)
+
+    assert (block.canary.restarts, block.stable.restarts) == (0, 0)
+    assert block.restarted == ("a@gw", "s@gw")
