@@ -8,8 +8,10 @@ of 1 % with clumps of four). So evidence counts clumps, not requests.
   phi = E[K^2] / E[K] by the method of moments (`analysis.samples.Spread`): phi = sum seen / sum
   expected, over blocks. Each block weighs as much as it has bad requests, so that rare and frequent
   clumps give the same phi. Its standard error follows from the blocks' residuals (ratio estimator,
-  Cochran 1977, section 6.4). Above `NOTICEABLE` the evidence takes phi + 1.5 standard errors: too
-  large costs power, too small costs safety. Geometric sizes then have the mean c = (phi + 1) / 2.
+  Cochran 1977, section 6.4). Above `NOTICEABLE` the plausible sizes are those within one standard
+  error, see below. Geometric sizes then have the mean
+  c = (phi + 1) / 2. Where stable has one pod, two blocks in turn stand for two pods. Their failures
+  differ by incidents and drift besides, so they tell only how large clumps are at most.
 - **Number.** Clumps come by a Poisson law of mean g0 and have geometric sizes of mean c (the
   Polya-Aeppli law). Of y bad requests, y - 1 of them may have begun a clump of their own; with
   z = g0 / (c - 1) the posterior odds of h + 1 against h further clumps are z (y - 1 - h) / ((h + 1)
@@ -24,14 +26,19 @@ of 1 % with clumps of four). So evidence counts clumps, not requests.
   they do not, it is as good as the simulations of benchmarks/detection say, and the batch bet of
   analysis.twosample stands beside it, which believes in no law.
 
+A size that is too large is no safe side: it takes a few bad requests for as many clumps, and many
+for few, so it speaks against the arm that has few of them, and that is the canary. Each count is
+therefore made with the end of the plausible sizes that spares whom the evidence is against
+(`analysis.compare.Track`).
+
 Invariant: 0 <= g <= y, and g grows with y. No thresholds of verdicts, no sentences here.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from math import sqrt
 
-from analysis.samples import Spread
+from analysis.samples import Spread, spread_of
 
 PRIOR_SIZE = 2.0
 PRIOR_WEIGHT = 10.0
@@ -43,14 +50,18 @@ enough to forget it, and counting clumps costs little where bad requests are rar
 ENOUGH_TO_SHOW = 20.0
 """Ten bad requests on three pods."""
 
-NOTICEABLE = 1.15
+NOTICEABLE = 1.25
 """An estimate below it is what chance makes of no clumps at all."""
 
-ERRORS_ADDED = 1.5
-"""Standard errors that are added to a noticeable estimate."""
+ERRORS_ADDED = 1.0
+"""Standard errors on either side of a noticeable estimate that are plausible."""
 
 LARGEST = 20.0
 """Clumps larger than that are incidents, which no estimate of their size makes harmless."""
+
+
+Sums = tuple[float, float, float, float, float]
+"""seen, expected, and the sums of seen^2, seen * expected and expected^2."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +69,10 @@ class Clumps:
     """What is known of one kind of bad request's clumps; sums over blocks.
 
     Attributes:
-        seen, expected: as in Spread, with the prior.
+        seen, expected: as in Spread, with the prior; of pods in the same seconds.
         squares, products, weights: sums of seen^2, seen * expected and expected^2.
+        turn_seen, ...: the same of blocks in turn.
+        last_bad, last_total: the block that waits for its turn; 0 for none.
     """
 
     seen: float = PRIOR_SIZE * PRIOR_WEIGHT
@@ -67,42 +80,74 @@ class Clumps:
     squares: float = PRIOR_DOUBT
     products: float = 0.0
     weights: float = 0.0
+    turn_seen: float = PRIOR_SIZE * PRIOR_WEIGHT
+    turn_expected: float = PRIOR_WEIGHT
+    turn_squares: float = PRIOR_DOUBT
+    turn_products: float = 0.0
+    turn_weights: float = 0.0
+    last_bad: float = 0.0
+    last_total: float = 0.0
 
-    def add(self, spread: Spread | None) -> "Clumps":
-        """Learn from a block."""
-        if spread is None:
-            return self
-        a, b = spread.seen, spread.expected
-        return Clumps(
-            self.seen + a,
-            self.expected + b,
-            self.squares + a * a,
-            self.products + a * b,
-            self.weights + b * b,
-        )
+    def add(self, spread: Spread | None, bad: float = 0.0, total: float = 0.0) -> "Clumps":
+        """Learn from a block: how its pods differ, and how it differs from the one before."""
+        pods, turns = self._pods, self._turns
+        if spread is not None:
+            pods = _add(pods, spread)
+        if not total:
+            return Clumps(*pods, *turns, self.last_bad, self.last_total)
+        if not self.last_total:
+            return Clumps(*pods, *turns, float(bad), float(total))
+        turn = spread_of([(self.last_bad, self.last_total), (bad, total)])
+        return Clumps(*pods, *(turns if turn is None else _add(turns, turn)))
 
     @property
     def phi(self) -> float:
-        """How much more the bad requests vary than if each came by itself; 1 to 20."""
-        phi = self.seen / self.expected if self.expected > 0 else LARGEST
-        if phi <= NOTICEABLE:
-            return 1.0
-        residuals = self.squares - 2 * phi * self.products + phi * phi * self.weights
-        error = sqrt(max(residuals, 0.0)) / max(self.expected, PRIOR_WEIGHT)
-        return min(phi + ERRORS_ADDED * error, LARGEST)
+        """How much more the bad requests vary than if each came by itself; 1 to 20.
+
+        As much as it may be: with some standard errors added.
+        """
+        return 2 * self.sizes[0] - 1
 
     @property
-    def size(self) -> float:
-        """Mean size c of a clump; 1 where requests fail each by itself."""
-        return (self.phi + 1) / 2
+    def sizes(self) -> tuple[float, float]:
+        """Mean size c of a clump, as large and as small as it may be; 1 where there are none.
+
+        Blocks differ by incidents too: without pods to compare there may be no clumps at all.
+        """
+        if self._pods_tell:
+            phi, error = _estimate(self._pods)
+            small = max(phi - ERRORS_ADDED * error, 1.0)
+        else:
+            phi, error = _estimate(self._turns)
+            small = 1.0
+        large = min(phi + ERRORS_ADDED * error, LARGEST)
+        return (large + 1) / 2, (min(small, LARGEST) + 1) / 2
+
+    @property
+    def _pods_tell(self) -> bool:
+        return self.expected - PRIOR_WEIGHT >= ENOUGH_TO_SHOW
+
+    @property
+    def _pods(self) -> Sums:
+        return self.seen, self.expected, self.squares, self.products, self.weights
+
+    @property
+    def _turns(self) -> Sums:
+        return (
+            self.turn_seen,
+            self.turn_expected,
+            self.turn_squares,
+            self.turn_products,
+            self.turn_weights,
+        )
 
     @property
     def shown_size(self) -> float:
         """Mean size of a clump as far as the data show it, without the prior; 1 for few data."""
-        expected = self.expected - PRIOR_WEIGHT
-        if expected < ENOUGH_TO_SHOW:
+        seen, expected, *_ = self._pods if self._pods_tell else self._turns
+        if expected - PRIOR_WEIGHT < ENOUGH_TO_SHOW:
             return 1.0
-        phi = (self.seen - PRIOR_SIZE * PRIOR_WEIGHT) / expected
+        phi = (seen - PRIOR_SIZE * PRIOR_WEIGHT) / (expected - PRIOR_WEIGHT)
         return (min(max(phi, 1.0), LARGEST) + 1) / 2
 
     def as_numbers(self, prefix: str) -> dict[str, float]:
@@ -115,7 +160,23 @@ def clumps_from(numbers: Mapping[str, float], prefix: str) -> Clumps:
     return Clumps(*(numbers[f"{prefix}{name}"] for name in _FIELDS))
 
 
-_FIELDS = ("seen", "expected", "squares", "products", "weights")
+_FIELDS = tuple(it.name for it in fields(Clumps))
+
+
+def _add(sums: Sums, spread: Spread) -> Sums:
+    a, b = spread.seen, spread.expected
+    seen, expected, squares, products, weights = sums
+    return seen + a, expected + b, squares + a * a, products + a * b, weights + b * b
+
+
+def _estimate(sums: Sums) -> tuple[float, float]:
+    """Return phi and its standard error; (1, 0) where it is what chance makes of no clumps."""
+    seen, expected, squares, products, weights = sums
+    phi = seen / expected if expected > 0 else LARGEST
+    if phi <= NOTICEABLE:
+        return 1.0, 0.0
+    residuals = squares - 2 * phi * products + phi * phi * weights
+    return phi, sqrt(max(residuals, 0.0)) / max(expected, PRIOR_WEIGHT)
 
 
 def count_clumps(bad: float, promised: float, size: float) -> float:

@@ -6,7 +6,7 @@ by analysis.clumps, weights by analysis.ramp; what follows from a check's words 
 One kind of bad request is followed by a `Track`: stable's rate, forgotten with a half-life, and its
 clumps. Both are read *before* a block is added, so the block cannot choose its own test. Its
 evidence is E = 0.9 * mean over alternatives + 0.1 * mean of batch bets. A warming canary is
-allowed `WARM_RATIO` times stable's rate for its first 45 seconds of traffic.
+allowed `WARM_RATIO` times stable's rate for its first seconds of traffic.
 
 Invariant: a block in which one arm has no requests moves no evidence; nothing depends on a clock.
 """
@@ -86,24 +86,41 @@ class Track:
             self.total * kept + arms.stable,
             self.canary_bad * kept + arms.canary_bad,
             self.canary_total * kept + arms.canary,
-            self.clumps.add(spread),
+            self.clumps.add(spread, arms.stable_bad, arms.stable),
         )
 
-    def count(self, arms: Arms, size: float | None = None) -> Pair:
-        """Count clumps: bad ones by their estimated number, requests by as many as fit in one.
+    def against(self, arms: Arms) -> Pair:
+        """Count clumps so that none of the doubts about their size speaks against the canary.
 
-        How many clumps are usual is known before the block, from both versions: a canary that has
-        kept failing has failed more often, not in larger clumps. Their size is the cautious one if
-        none is given.
+        Its bad requests are as few clumps as they may be; everything else is in clumps as small as
+        they may be.
         """
-        size = self.clumps.size if size is None else size
+        large, small = self.clumps.sizes
+        return self._count(arms, (large, small), (small, small))
+
+    def favour(self, arms: Arms) -> Pair:
+        """Count clumps so that none of the doubts speaks for the canary."""
+        large, small = self.clumps.sizes
+        return self._count(arms, (small, large), (large, small))
+
+    def as_shown(self, arms: Arms) -> Pair:
+        """Count clumps of the size that the data show, without any doubt."""
+        size = self.clumps.shown_size
+        return self._count(arms, (size, size), (size, size))
+
+    def _count(self, arms: Arms, canary: tuple[float, float], stable: tuple[float, float]) -> Pair:
+        """Count both arms in clumps of a size for bad requests and one for all requests.
+
+        How many are usual is known before the block, from both versions: a canary that has kept
+        failing has failed more often, not in larger clumps.
+        """
         both = _rate(self.bad + self.canary_bad, self.total + self.canary_total)
-        rate = max(self.rate, both)
+        usual = max(self.rate, both)
         return Pair(
-            count_clumps(arms.canary_bad, arms.canary * rate, size),
-            arms.canary / size,
-            count_clumps(arms.stable_bad, arms.stable * rate, size),
-            arms.stable / size,
+            count_clumps(arms.canary_bad, arms.canary * usual, canary[0]),
+            arms.canary / canary[1],
+            count_clumps(arms.stable_bad, arms.stable * usual, stable[0]),
+            arms.stable / stable[1],
         )
 
     def as_numbers(self, prefix: str) -> dict[str, float]:
@@ -171,7 +188,7 @@ class Bets:
         """Bet on one block with what was known before it."""
         if not arms.canary or not arms.stable:
             return self
-        pair = track.count(arms)
+        pair = track.against(arms)
         factors = worse(pair, track.rate, null.ratio, null.excesses)
         if null.margin:
             # Both must be broken: the smaller factor is valid under either.
@@ -188,6 +205,6 @@ def open_comparison(excesses: tuple[float, ...]) -> Bets:
     return Bets(open_bets(len(RATIOS) + len(excesses)), open_bets(len(FRACTIONS)))
 
 
-def ratio_in_force(ratio: float, exposed: float) -> float:
+def ratio_in_force(ratio: float, exposed: float, warm: float) -> float:
     """The null's ratio for a canary that has had traffic for so many seconds."""
-    return max(ratio, WARM_RATIO) if exposed < WARM_SECONDS else ratio
+    return max(ratio, WARM_RATIO) if exposed < warm else ratio

@@ -10,7 +10,7 @@ Invariant: no count is ever negative, failed and "within" counts never exceed th
 nothing is counted that is not the difference of two sound readings of one pod. No statistics here.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from math import isfinite
@@ -284,11 +284,12 @@ def _spreads(total: Counts, pods: list[Counts]) -> dict[float, Spread]:
     tallies = {FAILED: [(pod.failed, pod.requests) for pod in pods]}
     for bound in total.within:
         tallies[bound] = [(pod.timed - pod.within[bound], pod.timed) for pod in pods if pod.within]
-    spreads = {key: _spread(arm) for key, arm in tallies.items()}
+    spreads = {key: spread_of(arm) for key, arm in tallies.items()}
     return {key: spread for key, spread in spreads.items() if spread is not None}
 
 
-def _spread(pods: list[tuple[int, int]]) -> Spread | None:
+def spread_of(pods: Sequence[tuple[float, float]]) -> Spread | None:
+    """Compare (bad, requests) of pods; None where there is no second one or nothing bad."""
     busy = [(bad, requests) for bad, requests in pods if requests]
     bad = sum(count for count, _ in busy)
     requests = sum(count for _, count in busy)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from math import log
 
 from analysis.checks import CheckKind, QueryCheck
+from analysis.compare import WARM_SECONDS
 from analysis.limits import FailedRequests, LimitCheck, SlowRequests
 from analysis.ramp import REACTION_SECONDS
 from analysis.versus import FailuresVersus
@@ -21,6 +22,10 @@ LOG_SAFE = log(1 / BETA)
 SLOW_RATIO = 1.25
 """Times stable's share of slow requests that is no regression, where the policy does not say. A
 neighbouring bucket's difference is noise to users, and machines differ by as much."""
+
+WARM_PART = 0.5
+"""Of the first step's hold. While a canary warms up, little can be said against it, and at larger
+weights least of all."""
 
 QUIET_LOOKS = 3
 """Looks, or scrapes, that may pass without a request before silence means anything: pods are
@@ -60,7 +65,7 @@ def settings_from(rollout: Rollout) -> JudgeSettings:
     window = analysis.window.total_seconds()
     alpha = min(max(1 - analysis.confidence, SMALLEST_ALPHA), LARGEST_ALPHA)
     return JudgeSettings(
-        checks=_kinds(analysis.checks, delay, window),
+        checks=_kinds(analysis.checks, delay, window, _warm(rollout)),
         alpha=alpha,
         min_requests=analysis.min_requests,
         quiet=QUIET_LOOKS * scrape.total_seconds(),
@@ -77,14 +82,23 @@ def compared(delay: float) -> tuple[CheckKind, ...]:
     return _kinds(DEFAULT_CHECKS, delay)
 
 
-def _kinds(checks: Sequence[Check], delay: float, window: float = 0.0) -> tuple[CheckKind, ...]:
+def _warm(rollout: Rollout) -> float:
+    """Return how long a canary may warm up: over before anybody moves on to the second step."""
+    if rollout.ramp == "budget":
+        return WARM_SECONDS
+    return min(WARM_SECONDS, WARM_PART * rollout.steps[0].hold.total_seconds())
+
+
+def _kinds(
+    checks: Sequence[Check], delay: float, window: float = 0.0, warm: float = WARM_SECONDS
+) -> tuple[CheckKind, ...]:
     """Return the checks' kinds in their order; a comparison with a limit beside it is two."""
     kinds: list[CheckKind] = []
     for check in checks:
         if check.success_rate is not None:
-            kinds += _failures(check, check.success_rate, delay)
+            kinds += _failures(check, check.success_rate, delay, warm)
         elif check.latency is not None:
-            kinds += _slow_requests(check, check.latency)
+            kinds += _slow_requests(check, check.latency, warm)
         else:
             limits = check.at_least, check.at_most
             query = check.query or ""
@@ -92,13 +106,14 @@ def _kinds(checks: Sequence[Check], delay: float, window: float = 0.0) -> tuple[
     return tuple(kinds)
 
 
-def _failures(check: Check, wanted: SuccessRate, delay: float) -> Iterator[CheckKind]:
+def _failures(check: Check, wanted: SuccessRate, delay: float, warm: float) -> Iterator[CheckKind]:
     if wanted.compares:
         yield FailuresVersus(
             check.name,
             log_safe=LOG_SAFE,
             delay=delay,
             tolerance=wanted.max_drop or 0.0,
+            warm=warm,
             decides=_decides(check),
         )
     if wanted.at_least is not None:
@@ -106,13 +121,14 @@ def _failures(check: Check, wanted: SuccessRate, delay: float) -> Iterator[Check
         yield LimitCheck(name, limit, FailedRequests(), LOG_SAFE, _decides(check))
 
 
-def _slow_requests(check: Check, wanted: Latency) -> Iterator[CheckKind]:
+def _slow_requests(check: Check, wanted: Latency, warm: float) -> Iterator[CheckKind]:
     slower_than = wanted.slower_than.total_seconds() if wanted.slower_than else None
     if wanted.compares:
         yield LatencyVersus(
             check.name,
             ratio=wanted.max_ratio or SLOW_RATIO,
             bound=slower_than,
+            warm=warm,
             decides=_decides(check),
         )
     if wanted.at_most is not None and slower_than is not None:

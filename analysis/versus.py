@@ -14,6 +14,7 @@ from analysis import wording
 from analysis.checks import CheckState, Look, Weighed
 from analysis.compare import (
     HALF_LIFE_SECONDS,
+    WARM_SECONDS,
     Arms,
     Bets,
     Null,
@@ -26,7 +27,7 @@ from analysis.compare import (
 from analysis.eprocess import Evidence, begin, beyond, forfeit, log_sum, take
 from analysis.history import NOTHING_KNOWN, History
 from analysis.limits import DOUBT
-from analysis.ramp import Exposure, needed_excess
+from analysis.ramp import EVERYBODY, Exposure, needed_excess
 from analysis.samples import FAILED, Block
 from analysis.twosample import EXCESSES, MARGINS, Pair, excess_excluded
 from analysis.verdict import Ground
@@ -74,6 +75,7 @@ class FailuresVersus:
     Attributes:
         ratio: r0, times stable's rate that is no regression.
         tolerance: share of requests that it may fail more than stable, besides.
+        warm: seconds of traffic in which it may fail several times what stable does.
         log_safe: log(1/beta), what excludes an excess.
         delay: L, seconds from a request to the weight taken back.
     """
@@ -83,6 +85,7 @@ class FailuresVersus:
     delay: float
     ratio: float = 1.0
     tolerance: float = 0.0
+    warm: float = WARM_SECONDS
     decides: bool = True
     stake: float = 3.0
 
@@ -129,17 +132,16 @@ class FailuresVersus:
         self, state: CheckState, block: Block, arms: Arms, track: Track
     ) -> dict[str, Evidence]:
         evidence, numbers = state.evidence, state.numbers
-        ratio = ratio_in_force(self.ratio, numbers["exposed"])
+        ratio = ratio_in_force(self.ratio, numbers["exposed"], self.warm)
         null = Null(ratio, self.tolerance, EXCESSES)
         bets = Bets(evidence["worse"], evidence["batch"]).take(track, arms, null, block.seconds)
         margins, alone = evidence["margins"], evidence["alone"]
-        pair = track.count(arms)
         if arms.canary and arms.stable:
             believed = min(track.excess, BELIEVED_PART * self.tolerance)
-            margins = _exclude(margins, pair, track.rate, believed)
-        if arms.canary and block.weight >= 100:
-            limit = _limit_alone(numbers, block, track)
-            factors = beyond(limit).log_factors(pair.bad_a, pair.total_a)
+            margins = _exclude(margins, track.favour(arms), track.rate, believed)
+        if arms.canary and block.weight >= EVERYBODY:
+            test = beyond(_limit_alone(numbers, block, track))
+            factors = test.log_factors(*_canary_of(track.against(arms)))
             alone = take(alone, factors, block.seconds)
         return {
             "worse": bets.worse,
@@ -210,7 +212,7 @@ class FailuresVersus:
             rate=flow / seconds if seconds else inf,
             excess=numbers["excess"],
             usual=track.rate,
-            clump=track.clumps.size,
+            clump=track.clumps.sizes[0],
             delay=self.delay,
             tolerance=self.tolerance,
         )
@@ -249,7 +251,7 @@ def _failures(block: Block) -> Arms:
 
 def _limit_alone(numbers: Mapping[str, float], block: Block, track: Track) -> float:
     """Return the limit for the time without stable, fixed once all traffic is the canary's."""
-    if numbers["alone_limit"] or block.weight < 100:
+    if numbers["alone_limit"] or block.weight < EVERYBODY:
         return numbers["alone_limit"]
     return max(ALONE_LEAST, ALONE_RATIO * track.rate)
 
@@ -263,8 +265,7 @@ def _bet_on_outage(
         return evidence
     if _stable_now(numbers) > calm:
         return forfeit(evidence)
-    pair = track.count(arms, track.clumps.shown_size)
-    factors = beyond(limit).log_factors(pair.bad_a, max(pair.total_a, pair.bad_a))
+    factors = beyond(limit).log_factors(*_canary_of(track.as_shown(arms)))
     if arms.stable_bad > calm * arms.stable:
         # Losses count, winnings do not: one more failure of stable never speaks against the canary.
         factors = tuple(min(factor, 0.0) for factor in factors)
@@ -277,6 +278,11 @@ def _exclude(margins: Evidence, pair: Pair, rate: float, believed: float) -> Evi
         for margin, log_e in zip(MARGINS, margins.bets, strict=True)
     )
     return replace(margins, bets=bets)
+
+
+def _canary_of(pair: Pair) -> tuple[float, float]:
+    """Return the canary's bad ones of all; clumps may be more than so many requests make."""
+    return pair.bad_a, max(pair.total_a, pair.bad_a)
 
 
 def _stable_now(numbers: Mapping[str, float]) -> float:

@@ -13,6 +13,7 @@ from math import isclose
 from analysis import wording
 from analysis.checks import CheckState, Look, Weighed
 from analysis.compare import (
+    WARM_SECONDS,
     Arms,
     Bets,
     Null,
@@ -54,11 +55,13 @@ class LatencyVersus:
 
     Attributes:
         bound: seconds; compared there alone, at the next larger bound that the histogram has.
+        warm: seconds of traffic in which it may be several times as slow.
     """
 
     name: str
     ratio: float = 1.25
     bound: float | None = None
+    warm: float = WARM_SECONDS
     decides: bool = True
     stake: float = 1.0
 
@@ -89,7 +92,7 @@ class LatencyVersus:
                 numbers |= _slot_numbers(slot, bound, Track())
                 _learn(numbers, slot, block)
         else:
-            ratio = ratio_in_force(self.ratio, numbers["exposed"])
+            ratio = ratio_in_force(self.ratio, numbers["exposed"], self.warm)
             for slot, bound in _chosen(numbers):
                 if (arms := _slow(block, bound)) is not None:
                     self._bet(evidence, numbers, slot, arms=arms, block=block, ratio=ratio)
@@ -127,20 +130,20 @@ class LatencyVersus:
         block: Block,
         ratio: float,
     ) -> None:
-        worse, batch = f"worse{slot}", f"batch{slot}"
         track = track_from(numbers, f"{slot}.")
-        bets = Bets(evidence[worse], evidence[batch]).take(track, arms, Null(ratio), block.seconds)
-        evidence[worse], evidence[batch] = bets.worse, bets.batch
+        bets = _bets(evidence, slot).take(track, arms, Null(ratio), block.seconds)
+        evidence[f"worse{slot}"], evidence[f"batch{slot}"] = bets.worse, bets.batch
         count_block(numbers, f"{slot}.", arms)
         learned = track.learn(arms, block.seconds, block.spread.get(numbers[f"{slot}.bound"]))
         numbers |= learned.as_numbers(f"{slot}.")
 
+    def compared(self, state: CheckState) -> dict[float, float]:
+        """Log of the evidence against the canary at each compared bound, by the bound."""
+        return {bound: _bets(state.evidence, slot).log_e for slot, bound in _chosen(state.numbers)}
+
     def weigh(self, state: CheckState, look: Look) -> Weighed:  # noqa: ARG002 - state has it
         numbers = state.numbers
-        logs = {
-            slot: Bets(state.evidence[f"worse{slot}"], state.evidence[f"batch{slot}"]).log_e
-            for slot, _ in _chosen(numbers)
-        }
+        logs = {slot: _bets(state.evidence, slot).log_e for slot, _ in _chosen(numbers)}
         if not logs:
             facts = "no histogram of stable tells yet how long requests take"
             return Weighed(facts, against=0.0, safe=True)
@@ -158,6 +161,10 @@ class LatencyVersus:
             over=Ground.WORSE,
             ground=Ground.DOUBTFUL if doubts else Ground.UNDECIDED,
         )
+
+
+def _bets(evidence: Mapping[str, Evidence], slot: int) -> Bets:
+    return Bets(evidence[f"worse{slot}"], evidence[f"batch{slot}"])
 
 
 def _slot_numbers(slot: int, bound: float, track: Track) -> dict[str, float]:

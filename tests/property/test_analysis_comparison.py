@@ -16,7 +16,7 @@ from analysis.compare import Arms, Null, Track, open_comparison
 from analysis.history import History
 from analysis.judge import begin, judge
 from analysis.memory import restore, save
-from analysis.samples import FAILED, Block, Counts, Spread
+from analysis.samples import FAILED, Block, Counters, Counts, Reading, Spread, close_block
 from analysis.settings import JudgeSettings, compared
 from analysis.share import begin as begin_share
 from analysis.share import take_block
@@ -182,7 +182,7 @@ def rollout(seed: int, canary_rate, base_rate) -> tuple[float, bool]:
     Return the largest log E, and whether an excess that is there was ever excluded.
     """
     chance = random.Random(seed)
-    bets, track = open_comparison(EXCESSES), Track(clumps=Clumps(1.0, 1.0))
+    bets, track = open_comparison(EXCESSES), Track(clumps=Clumps(1e3, 1e3))
     margins = [0.0] * len(MARGINS)
     largest, was_wrong = 0.0, False
     for look in range(LOOKS):
@@ -196,7 +196,7 @@ def rollout(seed: int, canary_rate, base_rate) -> tuple[float, bool]:
             sum(chance.random() < base for _ in range(total - canary)),
             total - canary,
         )
-        pair = track.count(arms)
+        pair = track.favour(arms)
         margins = [
             log_e + excess_excluded(pair, track.rate, margin)
             for log_e, margin in zip(margins, MARGINS, strict=True)
@@ -242,6 +242,42 @@ def test_an_excess_that_is_there_is_hardly_ever_excluded_at_any_look():
     wrong = sum(rollout(seed, lambda rate: rate + 0.1, lambda _: 0.05)[1] for seed in range(RUNS))
 
     assert wrong <= largest_count(RUNS, ALPHA, 1 - 1e-6)
+
+
+SMALL_SERVICES = [(100, 0.01, 5), (100, 0.01, 20), (30, 0.03, 5), (10, 0.01, 50)]
+"""Requests a second, failure rate, weight."""
+
+
+@pytest.mark.parametrize(("rps", "rate", "weight"), SMALL_SERVICES)
+@pytest.mark.parametrize("pods", [1, 3])
+def test_nothing_known_of_clumps_is_no_reason_to_accuse_the_smaller_arm(rps, rate, weight, pods):
+    """Requests fail each by itself. Taken for clumps, the canary's few would seem to be many."""
+    runs, looks, failed = 25, 100, 0
+    for seed in range(runs):
+        chance = random.Random(seed)
+        state = begin(HOW)
+        for _ in range(looks):
+            state, judgement = judge(HOW, state, drawn(chance, 5 * rps, rate, weight, pods), {})
+            if judgement.verdict is Verdict.FAIL:
+                failed += 1
+                break
+
+    assert failed <= largest_count(runs, HOW.alpha, 1 - 1e-6)
+
+
+def drawn(chance: random.Random, requests: int, rate: float, weight: float, pods: int) -> Block:
+    """Draw a block whose requests fail each by itself, on one canary pod and some of stable's."""
+    canary = sum(chance.random() < weight / 100 for _ in range(requests))
+    shares = [(requests - canary) // pods] * pods
+    failed = [sum(chance.random() < rate for _ in range(share)) for share in (canary, *shares)]
+    zero, counts = (
+        Counters(0, 0),
+        [Counters(n, y) for n, y in zip((canary, *shares), failed, strict=True)],
+    )
+    stable = {f"stable-{pod}": it for pod, it in enumerate(counts[1:])}
+    before = Reading(0.0, {"v1": dict.fromkeys(stable, zero), "v2": {"canary": zero}})
+    after = Reading(5.0, {"v1": stable, "v2": {"canary": counts[0]}})
+    return close_block(before, after, stable="v1", canary="v2", weight=weight)
 
 
 # ---------------------------------------------------------------- order, extremes, memory

@@ -69,7 +69,7 @@ def rollout(*checks: Check, **analysis: Any) -> Rollout:
         selector={"app": "echo"},
         route=Route(gloo=GlooRoute(virtual_service="echo/echo", upstream="echo/echo")),
         metrics=Metrics(**source),
-        steps=(Step(weight=100, hold=timedelta(minutes=1)),),
+        steps=(Step(weight=100, hold=timedelta(minutes=5)),),
         analysis=Analysis(checks=checks, **analysis),
     )
 

@@ -19,14 +19,14 @@ def test_without_history_clumps_must_be_expected():
 
 def test_history_without_clumps_makes_each_failure_count():
     assert learned(10, 10, 100).phi == 1
-    assert learned(10, 10, 100).size == 1
+    assert learned(10, 10, 100).sizes == (1, 1)
 
 
 def test_history_with_clumps_tells_their_size():
     clumps = learned(70, 10, 1000)
 
     assert clumps.phi == pytest.approx(7, rel=0.02)
-    assert clumps.size == pytest.approx(4, rel=0.02)
+    assert clumps.sizes == pytest.approx((4, 4), rel=0.02)
 
 
 def test_an_estimate_of_few_failures_is_raised_by_its_error():
@@ -45,7 +45,55 @@ def test_a_block_that_says_nothing_teaches_nothing():
 
 
 def test_a_memory_that_makes_no_sense_is_taken_for_the_worst():
-    assert Clumps(1.0, 0.0).phi == LARGEST
+    assert Clumps(turn_seen=1.0, turn_expected=0.0).phi == LARGEST
+
+
+def test_a_few_failures_tell_a_range_of_sizes():
+    large, small = Clumps().add(Spread(300, 30)).sizes
+
+    assert 1 < small < 5 < large
+
+
+def in_turn(*blocks: tuple[int, int]) -> Clumps:
+    clumps = Clumps()
+    for bad, total in blocks:
+        clumps = clumps.add(None, bad, total)
+    return clumps
+
+
+def test_before_anything_failed_there_may_be_clumps_or_none():
+    large, small = Clumps().sizes
+
+    assert (large, small) == (pytest.approx(4.0), 1)
+
+
+def test_with_one_pod_blocks_in_turn_tell_that_there_are_no_clumps():
+    assert in_turn(*[(5, 500)] * 100).sizes == (1, 1)
+
+
+def test_with_one_pod_blocks_in_turn_tell_how_large_clumps_are_at_most():
+    """An incident of half of the blocks looks the same as clumps of a hundred."""
+    large, small = in_turn(*[(0, 500), (9, 500)] * 100).sizes
+
+    assert large == pytest.approx((9 / (1 - 9 / 1000) + 1) / 2, rel=0.05)
+    assert small == 1
+
+
+def test_each_block_takes_one_turn():
+    assert in_turn((0, 500), (9, 500), (0, 500)) == in_turn((0, 500), (9, 500)).add(None, 0, 500)
+    assert in_turn((0, 500), (9, 500)).last_total == 0
+
+
+def test_a_block_without_requests_waits_for_no_turn():
+    assert in_turn((3, 500), (0, 0)) == in_turn((3, 500))
+
+
+def test_where_pods_tell_blocks_in_turn_do_not():
+    clumps = learned(10, 10, 100)
+    for bad in (0, 90) * 50:
+        clumps = clumps.add(None, bad, 500)
+
+    assert clumps.sizes == (1, 1)
 
 
 def test_what_chance_makes_is_not_noticed():

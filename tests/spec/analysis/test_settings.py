@@ -177,3 +177,19 @@ def test_a_request_is_as_old_as_the_scrapes_of_prometheus_are_far_apart():
 
     delays = [getattr(it, "delay", None) for it in (of_pods, of_prometheus, of_slow_looks)]
     assert delays == [4, 17, 62]
+
+
+@pytest.mark.parametrize(
+    ("row", "hold", "ramp", "seconds"),
+    [
+        ("long holds", timedelta(minutes=5), "steps", 45),
+        ("short holds: over before the second step", timedelta(seconds=8), "steps", 4),
+        ("no steps to wait on", timedelta(seconds=8), "budget", 45),
+    ],
+)
+def test_a_canary_has_warmed_up_before_anybody_moves_on(row, hold, ramp, seconds):
+    first, *others = rollout().steps
+    steps = (first.model_copy(update={"hold": hold}), *others)
+    policy = rollout(*DEFAULT_CHECKS).model_copy(update={"steps": steps, "ramp": ramp})
+
+    assert [check.warm for check in settings_from(policy).checks] == [seconds, seconds], row
