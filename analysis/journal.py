@@ -13,7 +13,7 @@ nothing in it is ever used but to show and to judge again. No I/O, no clock, no 
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -49,6 +49,8 @@ __all__ = [
     "append",
     "dump",
     "entries",
+    "first_state",
+    "follow",
     "load",
     "replay",
     "unread",
@@ -146,7 +148,7 @@ def append(settings: JudgeSettings, journal: Journal, entry: Entry) -> Journal:
 def _without_oldest(settings: JudgeSettings, journal: Journal) -> Journal:
     line, *rest = journal.lines
     entry = _reader(journal).read(json.loads(line))
-    state, _ = _follow(settings, _first_state(settings, journal, entry), entry)
+    state, _ = follow(settings, first_state(settings, journal, entry), entry)
     return replace(
         journal,
         lines=tuple(rest),
@@ -163,28 +165,29 @@ def entries(journal: Journal) -> Iterator[Entry]:
 
 
 def replay(
-    settings: JudgeSettings, journal: Journal
+    settings: JudgeSettings, journal: Journal, looks: Iterable[Entry] | None = None
 ) -> Iterator[tuple[Entry, JudgeState, Judgement]]:
     """Judge each look again; yields it with the state and the judgement after it.
 
     With the rollout's own settings the judgements are those of the live run, bit for bit. With
     others (same checks) they are what those would have said to the same counts; looks that went
-    (`journal.gone`) stay judged as they were.
+    (`journal.gone`) stay judged as they were. `looks` stand in place of the journal's own.
     """
     state: JudgeState | None = None
-    for entry in entries(journal):
-        before = _first_state(settings, journal, entry) if state is None else state
-        state, judgement = _follow(settings, before, entry)
+    for entry in entries(journal) if looks is None else looks:
+        before = first_state(settings, journal, entry) if state is None else state
+        state, judgement = follow(settings, before, entry)
         yield entry, state, judgement
 
 
-def _first_state(settings: JudgeSettings, journal: Journal, first: Entry) -> JudgeState:
+def first_state(settings: JudgeSettings, journal: Journal, first: Entry) -> JudgeState:
+    """Return the state that the first look is judged from."""
     if journal.start is not None:
         return journal.start
     return begin(settings, first.step, journal.past)
 
 
-def _follow(
+def follow(
     settings: JudgeSettings, state: JudgeState, entry: Entry
 ) -> tuple[JudgeState, Judgement]:
     """Judge one look as the daemon does."""

@@ -120,7 +120,7 @@ def test_a_command_that_exists_is_sound(typed: str):
 @pytest.mark.parametrize(
     ("typed", "fault"),
     [
-        ("explain echo", "there is no command explain"),
+        ("foretell echo", "there is no command foretell"),
         ("sandbox down", "there is no command down"),
         ("abort echo --force", "abort has no option --force"),
         ("status -q", "status has no option -q"),
@@ -135,16 +135,16 @@ def test_a_command_or_option_that_does_not_exist_is_named(typed: str, fault: str
 @pytest.mark.parametrize(
     "text",
     [
-        "run `crossfade explain` now\n",
-        "run `kubectl crossfade explain` now\n",
-        "```sh\ncrossfade explain\n```\n",
-        "```console\n$ crossfade explain\n```\n",
-        "```\n  crossfade explain\n```\n",
+        "run `crossfade foretell` now\n",
+        "run `kubectl crossfade foretell` now\n",
+        "```sh\ncrossfade foretell\n```\n",
+        "```console\n$ crossfade foretell\n```\n",
+        "```\n  crossfade foretell\n```\n",
     ],
 )
 def test_commands_are_found_wherever_people_copy_them_from(text: str):
     assert [it.message for it in found(check_docs.commands_exist, text)] == [
-        "`crossfade explain`: there is no command explain"
+        "`crossfade foretell`: there is no command foretell"
     ]
 
 

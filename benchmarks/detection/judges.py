@@ -6,12 +6,13 @@ A judge gives the weight of the next read and says after it whether to go on. Th
 analysis on fixed limits; they are re-stated from reading, not run.
 """
 
-from collections import deque
+from dataclasses import replace
 from enum import StrEnum
 from math import log, log1p
 from typing import Protocol
 
 from analysis.judge import begin, judge
+from analysis.peers import ARGO, FLAGGER, LIMIT, Peer, Tick
 from analysis.ramp import next_weight, timetable_of
 from analysis.settings import JudgeSettings, compared
 from analysis.verdict import Verdict
@@ -89,39 +90,21 @@ def _fixed_ramp(ramp: Judge, read: Read) -> Choice:
     return Choice.GO_ON
 
 
-class _Window:
-    """The canary's counts of the last minute."""
-
-    def __init__(self) -> None:
-        self._reads: deque[tuple[int, int]] = deque(maxlen=60 // READ_SECONDS)
-
-    def fails(self, read: Read, limit: float) -> bool:
-        self._reads.append((read.block.canary.requests, read.block.canary.failed))
-        requests = sum(n for n, _ in self._reads)
-        return not requests or sum(y for _, y in self._reads) > limit * requests
-
-
 class Flagger:
-    """Fixed limit on the last minute; failed checks are never forgiven.
-
-    Five of them take the canary back at the tick after.
-    """
-
-    threshold = 5
+    """Flagger's rule (`analysis.peers`): a weight rises with each check that does not fail."""
 
     def __init__(self, interval: int, limit: float) -> None:
         self.weight = FIXED_STEPS[0]
-        self._interval, self._limit = interval, limit
-        self._window, self._failed, self._step = _Window(), 0, 0
+        self._interval, self._step = interval, 0
+        self._peer = Peer(replace(FLAGGER, interval=float(interval), limit=limit))
 
     def look(self, read: Read) -> Choice:
-        fails = self._window.fails(read, self._limit)
-        if int(read.at) % self._interval:
+        tick = _ask(self._peer, read)
+        if tick is None:
             return Choice.GO_ON
-        if self._failed >= self.threshold:
+        if tick.rolls_back:
             return Choice.ROLL_BACK
-        if fails:
-            self._failed += 1
+        if tick.fails:
             return Choice.GO_ON
         self._step += 1
         if self._step >= len(self.steps):
@@ -137,23 +120,23 @@ class Flagger:
 
 
 class Argo:
-    """The same check a minute; four failed ones take it back, the ramp goes on until then."""
+    """Argo's rule (`analysis.peers`); the ramp goes on until it takes the canary back."""
 
     def __init__(self, limit: float) -> None:
         self.weight = FIXED_STEPS[0]
-        self._window, self._failed, self._limit = _Window(), 0, limit
+        self._peer = Peer(replace(ARGO, limit=limit))
 
     def look(self, read: Read) -> Choice:
-        fails = self._window.fails(read, self._limit)
-        if int(read.at) % STEP_SECONDS == 0:
-            self._failed += fails
-            if self._failed > 3:
-                return Choice.ROLL_BACK
+        tick = _ask(self._peer, read)
+        if tick is not None and tick.rolls_back:
+            return Choice.ROLL_BACK
         return _fixed_ramp(self, read)
 
 
-LIMIT = 0.01
-"""Flagger's tutorial: a success rate of at least 99 %."""
+def _ask(peer: Peer, read: Read) -> Tick | None:
+    canary = read.block.canary
+    return peer.look(read.at, canary.requests, canary.failed)
+
 
 JUDGES = ("Crossfade", "Flagger 60 s", "Flagger 10 s", "Flagger 10 s tuned", "Argo", "SPRT 5 s")
 

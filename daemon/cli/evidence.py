@@ -1,4 +1,4 @@
-"""What the evidence ConfigMap adds to a record: the policy's steps, and when the split was proved.
+"""What the evidence ConfigMap adds to a record: the policy, when the split was proved, the journal.
 
 Evidence is a convenience here: it is read leniently, and whatever is missing, damaged or belongs to
 another rollout is simply not known. Nothing a command *does* depends on it, but for naming the
@@ -7,7 +7,7 @@ Deployments of a target whose record was lost.
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 
@@ -42,6 +42,8 @@ class Evidence:
         confirmed: rollout, decision, and since when its split is proved.
         route: kind, namespace and name of the route object that the policy names.
         version_label: the pod-template label that tells versions apart.
+        policy: the whole policy entry, unread; see `daemon.cli.evidence_case`.
+        journal: the journal's text, unread.
     """
 
     key: TargetKey
@@ -53,6 +55,13 @@ class Evidence:
     confirmed: tuple[str, int, datetime] | None = None
     route: tuple[Resource, str, str] | None = None
     version_label: str = "version"
+    policy: Mapping[str, Any] = field(default_factory=dict)
+    journal: str = ""
+
+    @property
+    def by_budget(self) -> bool:
+        """Whether the steps are the timetable of a ramp by budget."""
+        return self.policy.get("ramp") == "budget"
 
     @property
     def name(self) -> str:
@@ -91,6 +100,8 @@ def evidence_of(config_map: Obj) -> Evidence | None:
         confirmed=_confirmed(counts),
         route=_route(_mapping(_mapping(policy.get("route")).get("gloo"))),
         version_label=str(policy.get("versionLabel", "version")),
+        policy=policy,
+        journal=str(data.get("journal.json", "")),
     )
 
 

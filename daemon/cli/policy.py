@@ -28,7 +28,7 @@ def _is_valid(file: str) -> bool:
 
     name = "stdin" if file == "-" else file
     try:
-        read = read_policy(_read(file), filename=name)
+        read = read_policy(policy_bytes(file), filename=name)
     except PolicyError as problem:
         for line in (str(problem), *problem.warnings):
             click.echo(line)
@@ -46,7 +46,7 @@ def _counted(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
-def _read(file: str) -> bytes:
+def policy_bytes(file: str) -> bytes:
     """Read a file as it is; what its bytes mean is the loader's to say.
 
     Raises:

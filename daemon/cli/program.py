@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import click
 
-from daemon.cli import ask, policy, run, show
+from daemon.cli import ask, explain, plan, policy, replay, report, run, show
 
 
 class _InOrder(click.Group):
@@ -35,7 +35,16 @@ def program() -> click.Group:
         no_args_is_help=True,
     )
     click.version_option(installed_version(), prog_name="crossfade")(group)
-    for command in (*run.COMMANDS, *show.COMMANDS, *ask.COMMANDS, *policy.COMMANDS):
+    for command in (
+        *run.COMMANDS,
+        *show.COMMANDS,
+        *explain.COMMANDS,
+        *replay.COMMANDS,
+        *report.COMMANDS,
+        *plan.COMMANDS,
+        *ask.COMMANDS,
+        *policy.COMMANDS,
+    ):
         group.add_command(command)
     return group
 

@@ -32,9 +32,9 @@ def ago(moment: datetime, now: datetime) -> str:
     return "just now"
 
 
-def bar(percent: int) -> str:
+def bar(percent: float) -> str:
     """Draw a share as ten cells; anything above 0 shows at least one, below 100 leaves one."""
-    filled = percent * BAR_CELLS // 100
+    filled = int(percent * BAR_CELLS / 100)
     if percent:
         filled = max(1, filled)
     return "[" + "#" * filled + "." * (BAR_CELLS - filled) + "]"

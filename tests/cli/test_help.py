@@ -35,6 +35,9 @@ BAD = GOOD.replace("namespace:", "namspace:").replace("GET / -> 200", "GET / -> 
 COMMANDS = [
     "run",
     "status",
+    "explain",
+    "replay",
+    "plan",
     "abort",
     "promote",
     "pause",
@@ -80,6 +83,7 @@ HEAVY = ("kubernetes", "aiohttp", "rich", "structlog", "prometheus_client", "aps
         pytest.param(["--version"], ("pydantic", "yaml", "asyncio"), id="version"),
         pytest.param(["abort", "--help"], ("pydantic", "yaml"), id="help of a command"),
         pytest.param(["validate", "{good}"], (), id="validate"),
+        pytest.param(["plan", "{good}", "--rps", "9", "--base", "1%"], (), id="plan"),
         pytest.param(["schema"], (), id="schema"),
     ],
 )

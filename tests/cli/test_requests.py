@@ -273,6 +273,15 @@ async def test_what_is_so_already_is_not_asked_for_again(
     assert cluster.request() is None
 
 
+async def test_at_100_percent_a_check_can_still_be_skipped(cluster: Cluster) -> None:
+    cluster.adopt(a_record(Phase.BAKING, weight=100))
+    skip = ["--skip-check", "success rate", "--reason", "known"]
+
+    await cluster.run("promote", "echo/echo", *skip, NO_WAIT)
+
+    assert json.loads(cluster.request() or "")["skip"] == ["success rate"]
+
+
 async def test_an_abort_after_the_end_names_the_way_back(cluster: Cluster) -> None:
     cluster.adopt(a_record(Phase.IDLE))
 

@@ -12,7 +12,7 @@ from datetime import timedelta
 import pytest
 import yaml
 
-from daemon.core.model import Pause, Phase, TargetKey
+from daemon.core.model import Pause, Phase, Promote, TargetKey
 from daemon.core.record import record_annotation
 from daemon.kube.objects import CONFIGMAPS, VIRTUALSERVICES
 from tests.cli.conftest import Cluster
@@ -167,7 +167,9 @@ async def test_a_name_too_long_for_an_annotation_is_completed_from_the_record(
 
 async def test_json_is_an_api(cluster: Cluster) -> None:
     record = a_record(
-        paused=Pause("lunch", "ana", NOW - timedelta(minutes=5)), rejected=("v0/1a2b",)
+        paused=Pause("lunch", "ana", NOW - timedelta(minutes=5)),
+        promote=Promote("an-id", ("latency",), "ana", "known"),
+        rejected=("v0/1a2b",),
     )
     cluster.adopt(record)
     cluster.put(CONFIGMAPS, an_evidence(record))
@@ -209,6 +211,7 @@ async def test_json_is_an_api(cluster: Cluster) -> None:
                         "at": "2026-11-23T14:05:00.000Z",
                     },
                     "held": None,
+                    "promote": {"skip": ["latency"], "by": "ana", "reason": "known"},
                     "rejected": ["v0/1a2b"],
                     "deployments": ["echo-v1", "echo-v2"],
                 },

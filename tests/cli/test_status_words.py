@@ -1,7 +1,8 @@
 """What `status` says about a record, before any cluster is asked."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -110,6 +111,53 @@ def test_a_hold_that_is_over_waits_for_the_checks() -> None:
     status = with_evidence(a_record(), confirmed_ago=timedelta(minutes=6))
 
     assert next_in_words(status.next, NOW) == "50% when the checks allow"
+
+
+# ---------------------------------------------------------------- a ramp by budget
+
+
+def by_budget(confirmed_at: datetime | None = None, **record: Any) -> Status:
+    it = a_record(step=0, **({"weight": 0.35} | record))
+    return told(
+        it,
+        evidence_of(
+            an_evidence(it, confirmed_at=confirmed_at, policy=a_policy(ramp="budget")),
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("weight", "minutes", "following"),
+    [
+        pytest.param(0.35, 1, "at least 1% in 1m00s", id="the timetable has not begun"),
+        pytest.param(0.35, 3, "at least 1% when the checks allow", id="it is behind"),
+        pytest.param(6.25, 3, "at least 25% in 9m00s", id="it is ahead"),
+        pytest.param(50, 3, "100% in 19m00s", id="the timetable has no more"),
+    ],
+)
+def test_a_ramp_by_budget_tells_what_it_comes_to_at_the_least(
+    weight: float, minutes: int, following: str
+) -> None:
+    status = by_budget(weight=weight, ramp_since=NOW - timedelta(minutes=minutes))
+
+    assert next_in_words(status.next, NOW) == following
+
+
+def test_a_ramp_by_budget_begins_with_the_proof_of_its_first_weight() -> None:
+    status = by_budget(confirmed_at=NOW)
+
+    assert next_in_words(status.next, NOW) == "at least 1% in 2m00s"
+
+
+def test_before_the_first_proof_a_ramp_by_budget_promises_no_time() -> None:
+    assert next_in_words(by_budget().next, NOW) == "as much as the evidence allows"
+
+
+def test_a_ramp_by_budget_has_no_steps_and_shows_hundredths() -> None:
+    status = by_budget()
+
+    assert (status.step, status.steps) == (None, None)
+    assert traffic_of(status.record) == "[#.........] 0.35% of v2"
 
 
 def test_what_the_record_alone_cannot_tell_is_a_dash() -> None:

@@ -19,7 +19,7 @@ from analysis.versus import FailuresVersus
 from analysis.versus_latency import LatencyVersus
 from tests.spec.analysis.readings import QUERY, settings
 
-BEGUN = 1_795_000_000.0
+BEGUN = 1_795_442_512.0
 BOUNDS = (0.05, 0.1, 0.25, 0.5, 1.0)
 
 EVERY_KIND = JudgeSettings(
