@@ -48,6 +48,9 @@ FilePath = Annotated[str, AfterValidator(grammar.file_path)]
 UrlPath = Annotated[str, AfterValidator(grammar.url_path), AfterValidator(no_reference)]
 Title = Annotated[str, AfterValidator(grammar.title)]
 MetricName = Annotated[str, AfterValidator(grammar.metric_name)]
+ClusterPattern = Annotated[
+    str, AfterValidator(grammar.cluster_pattern), placeholders(SMOKE_PLACEHOLDERS)
+]
 Text = Annotated[str, Field(max_length=MAX_TEXT), AfterValidator(no_reference)]
 HeaderName = Annotated[str, AfterValidator(grammar.header_name)]
 HeaderValue = Annotated[str, AfterValidator(literal_or_reference(grammar.header_value))]

@@ -24,6 +24,9 @@ PORT_NAME: Final = r"^[a-z0-9-]*[a-z][a-z0-9-]*$"
 MAX_PATTERN: Final = 200
 """Characters of a body expression: what a person can check by reading."""
 
+MAX_CLUSTER: Final = 200
+"""Characters of an Envoy cluster's name; an Upstream's name and namespace have fewer."""
+
 MAX_OPEN_REPEATS: Final = 2
 """Repeats without a fixed count in a body expression: each multiplies a search's time."""
 
@@ -142,6 +145,20 @@ def metric_name(text: str) -> str:
     """A metric's or one of its labels' names, as Prometheus has them."""
     if not re.fullmatch(r"[a-zA-Z_:][a-zA-Z0-9_:]{0,199}", text, re.ASCII):
         raise ValueError(f"{quoted(text)} is not a metric's or label's name")
+    return text
+
+
+def cluster_pattern(text: str) -> str:
+    """An Envoy cluster's name, in which the version stands between double braces."""
+    bare = re.sub(r"\{\{(.*?)\}\}", "", text)
+    if len(text) > MAX_CLUSTER or not re.fullmatch(r"[\w.:|/-]*", bare, re.ASCII):
+        raise ValueError(
+            f"{quoted(text)} is no cluster's name, such as echo-{{{{ version }}}}_gloo"
+        )
+    if not re.search(r"\{\{\s*version\s*\}\}", text):
+        raise ValueError(
+            f"{quoted(text)} is one cluster for all versions; {{{{ version }}}} must stand in it"
+        )
     return text
 
 

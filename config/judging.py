@@ -8,8 +8,18 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
-from config.fields import FilePath, MetricName, Port, Query, Secret, Title, Url, UrlPath
-from config.model import DAY, MINUTE, SECOND, Model, exactly_one
+from config.fields import (
+    ClusterPattern,
+    FilePath,
+    MetricName,
+    Port,
+    Query,
+    Secret,
+    Title,
+    Url,
+    UrlPath,
+)
+from config.model import DAY, MINUTE, SECOND, Model, at_most_one, exactly_one
 from config.quantities import (
     Between,
     Duration,
@@ -35,6 +45,12 @@ class Series(Model):
     )
     version: MetricName = Field("version", description="Label that tells versions apart.")
     pod: MetricName = Field("pod", description="Label with the pod's name.")
+    upstream: ClusterPattern | None = Field(
+        None,
+        description="With Prometheus, where each version is an Envoy cluster of its own: its name,"
+        " such as echo-{{ version }}_gloo-system; then the gateway's series count, and pod is the"
+        " label of the gateway pods.",
+    )
 
 
 class PodsSource(Model):
@@ -74,7 +90,7 @@ class PrometheusSource(Model):
 
 
 class Metrics(Model):
-    """Exactly one source."""
+    """One source; or none, and the daemon takes the first that is proved to tell versions apart."""
 
     prometheus: PrometheusSource | None = Field(None, description="Ask a Prometheus.")
     pods: PodsSource | None = Field(None, description="Read each pod's own metrics page.")
@@ -87,8 +103,13 @@ class Metrics(Model):
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        exactly_one(prometheus=self.prometheus, pods=self.pods, envoy=self.envoy)
+        at_most_one(prometheus=self.prometheus, pods=self.pods, envoy=self.envoy)
         return self
+
+    @property
+    def auto(self) -> bool:
+        """Whether no source is named, so that one is chosen for each rollout, by proof."""
+        return self.prometheus is None and self.pods is None and self.envoy is None
 
 
 class SuccessRate(Model):
@@ -222,7 +243,8 @@ DEFAULT_CHECKS: Final = (
     Check(name="latency", latency=Latency()),
 )
 """The checks of a policy that names none: the comparison with stable needs no numbers of anybody.
-Where the gateway counts, which keeps no durations, the first one alone (`config.layers`)."""
+Where the gateway counts, which keeps no durations, or may come to, the first one alone
+(`config.layers`)."""
 
 
 class Analysis(Model):

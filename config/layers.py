@@ -73,13 +73,13 @@ def complete(merged: MapNode, name: str, key: Place) -> MapNode:
 
 
 def _judged_by_what_is_counted(own: MapNode, key: Place) -> MapNode:
-    """Where the gateway counts, no durations are known: there the default compares failures only.
+    """Where the gateway counts, or may, no durations are known: the default compares failures only.
 
     A latency check that a person wrote is refused there; one that nobody wrote must not be.
     """
     nothing = MapNode({}, {}, key)
-    metrics, analysis = own.get("metrics"), own.get("analysis") or nothing
-    if not isinstance(metrics, MapNode) or "envoy" not in metrics.entries:
+    metrics, analysis = own.get("metrics") or nothing, own.get("analysis") or nothing
+    if not isinstance(metrics, MapNode) or metrics.entries.keys() & {"prometheus", "pods"}:
         return own
     if not isinstance(analysis, MapNode) or "checks" in analysis.entries:
         return own

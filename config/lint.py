@@ -151,8 +151,10 @@ def _queries_have_their_data(placed: Placed) -> Iterator[Problem]:
         if check.query is None:
             continue
         if least is None:
-            source = "gateway pods" if rollout.metrics.envoy else "pods"
-            yield placed.error(f"a query needs metrics.prometheus; {source} cannot be asked", *path)
+            others = "neither gateway pods nor pods" if rollout.metrics.auto else "pods"
+            source = "gateway pods" if rollout.metrics.envoy else others
+            can = "can" if rollout.metrics.auto else "cannot"
+            yield placed.error(f"a query needs metrics.prometheus; {source} {can} be asked", *path)
         elif rollout.analysis.window < least:
             window, needed = format_duration(rollout.analysis.window), format_duration(least)
             message = f"{window} holds fewer than {MIN_SCRAPES} scrapes; write at least {needed}"
@@ -176,6 +178,18 @@ def _durations_are_counted(placed: Placed) -> Iterator[Problem]:
             )
 
 
+def _clusters_are_asked_for(placed: Placed) -> Iterator[Problem]:
+    """Only a Prometheus has the series of the gateway's clusters."""
+    metrics = placed.rollout.metrics
+    if metrics.series.upstream is not None and metrics.prometheus is None:
+        yield placed.error(
+            "needs metrics.prometheus, which has the gateway's series; take it out here",
+            "metrics",
+            "series",
+            "upstream",
+        )
+
+
 def _prometheus_is_not_flooded(placed: Placed) -> Iterator[Problem]:
     """Pods can be read several times a second; a Prometheus has nothing newer to tell by then."""
     rollout = placed.rollout
@@ -194,6 +208,23 @@ def _scaling_the_canary_helps(placed: Placed) -> Iterator[Problem]:
         yield placed.error(
             "scaleCanary sends users to the fallback that requireNoFallback forbids; use alarm",
             "onUnconfirmed",
+        )
+
+
+def _something_to_compare_with(placed: Placed) -> Iterator[Problem]:
+    """At 100 % stable gets no requests, so failures are never shown to be no more than its own."""
+    rollout = placed.rollout
+    if len(rollout.steps) > 1 or rollout.analysis.on_undecided == "advance":
+        return
+    if any(
+        check.mode == "decide" and check.success_rate and check.success_rate.compares
+        for check in rollout.analysis.checks
+    ):
+        yield placed.error(
+            "steps: [100] leaves nothing to compare with, so no version could pass; write advance,"
+            " a step below 100, or a limit (atLeast) in place of the comparison",
+            "analysis",
+            "onUndecided",
         )
 
 
@@ -238,8 +269,10 @@ _RULES: Final = (
     _at_least_one_check,
     _queries_have_their_data,
     _durations_are_counted,
+    _clusters_are_asked_for,
     _prometheus_is_not_flooded,
     _scaling_the_canary_helps,
+    _something_to_compare_with,
     _budget_is_measured,
     _minimum_in_reach,
 )

@@ -3,6 +3,7 @@
 Invariant: strict, closed, immutable; nothing is converted behind a person's back.
 """
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Final
 
@@ -29,7 +30,17 @@ INCOMPLETE: Final = "incomplete"
 
 def exactly_one(**choices: object) -> None:
     """Refuse none and several; an unnamed choice is None."""
-    named = [key for key, value in choices.items() if value is not None]
+    named = _named(choices)
     if len(named) != 1:
         kind = "several" if named else INCOMPLETE
         raise PydanticCustomError(kind, f"name exactly one of {', '.join(choices)}")
+
+
+def at_most_one(**choices: object) -> None:
+    """Refuse several; an unnamed choice is None."""
+    if len(_named(choices)) > 1:
+        raise PydanticCustomError("several", f"name at most one of {', '.join(choices)}")
+
+
+def _named(choices: Mapping[str, object]) -> list[str]:
+    return [key for key, value in choices.items() if value is not None]

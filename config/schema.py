@@ -249,7 +249,11 @@ class Rollout(Model):
     gateway: Gateway = Field(
         default_factory=Gateway, description="Where smoke tests and probes go."
     )
-    metrics: Metrics = Field(description="Where requests, failures and durations are counted.")
+    metrics: Metrics = Field(
+        default_factory=Metrics,
+        description="Where requests, failures and durations are counted; left out: by the first of"
+        " the gateway pods and the pods' own pages that is proved to tell the versions apart.",
+    )
     smoke: Smoke | None = Field(None, description="The smoke test; left out: none.")
     steps: Annotated[tuple[Step, ...], AfterValidator(_rising_to_100)] = Field(
         min_length=1,

@@ -26,7 +26,14 @@ SECTIONS: Final = (
     ("Route", "route", ""),
     ("GlooRoute", "route.gloo", "Exactly one of `virtualService` and `routeTable`."),
     ("Gateway", "gateway", ""),
-    ("Metrics", "metrics", "At the top of the file for all rollouts, or in one. One source."),
+    (
+        "Metrics",
+        "metrics",
+        (
+            "At the top of the file for all rollouts, or in one. One source, or none: see"
+            " [which source](#which-source-tells-versions-apart)."
+        ),
+    ),
     ("PodsSource", "metrics.pods", ""),
     (
         "EnvoySource",

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from analysis.samples import Number, Reading
+from analysis.samples import COUNTED_BY, Number, Reading
 from config.schema import Metrics
 
 
@@ -41,6 +41,19 @@ class Scope:
     metrics: Metrics
 
 
+def uncounted(reading: Reading, scope: Scope) -> str:
+    """Say which pod of the two versions a reading does not count; empty if it counts each."""
+    for version in filter(None, (scope.stable, scope.canary)):
+        pods = scope.pods.get(version, ())
+        if not pods:
+            return f"{version} has no ready pod"
+        counted = {it.partition(COUNTED_BY)[0] for it in reading.pods.get(version, {})}
+        for pod in pods:
+            if pod.name not in counted:
+                return f"{pod.name}: {reading.missing.get(pod.name, 'not counted')}"
+    return next((f"{name}: {why}" for name, why in reading.missing.items()), "")
+
+
 class Provider(Protocol):
     """A source of metrics. One serves many targets; calls may run at the same time."""
 
@@ -59,6 +72,16 @@ class Provider(Protocol):
 
         Raises:
             ProviderError: there is no answer, as opposed to one that cannot be judged.
+        """
+        ...
+
+    async def doubt(self, scope: Scope, *, durations: bool) -> str:
+        """Say why this source does not tell stable and canary apart; empty where it does.
+
+        `durations`: whether they are needed, too.
+
+        Raises:
+            ProviderError: nothing could be read at all.
         """
         ...
 

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from analysis.errors import ProviderError, RefusedError, UnavailableError
-from analysis.providers.base import PodAddress, Scope
+from analysis.providers.base import PodAddress, Scope, uncounted
 from analysis.providers.envoy_page import (
     ClusterPage,
     counts_failures,
@@ -103,6 +103,16 @@ class EnvoyProvider:
             RefusedError: always.
         """
         raise RefusedError("checks with a query need metrics.prometheus; a gateway has counters")
+
+    async def doubt(self, scope: Scope, *, durations: bool) -> str:
+        """Say which pod no gateway pod counts, or which gateway pod cannot be read.
+
+        Raises:
+            ProviderError: as `read`.
+        """
+        if durations:
+            return "they keep no durations"
+        return uncounted(await self.read(scope), scope)
 
     async def close(self) -> None:
         """Nothing is kept open."""

@@ -71,6 +71,15 @@ def counters_of(page: bytes, families: Families) -> Counters:
     return Counters(requests, failed, within, timed)
 
 
+def shows(page: bytes, name: str) -> bool:
+    """Whether a page has a series of this name, or announces the counter or histogram of it."""
+    family = re.escape(name.removesuffix("_bucket").removesuffix("_total"))
+    announced = rf"# (?:TYPE|HELP) {family}(?:_total)? "
+    series = rf"{re.escape(name)}(?:_total)?[ {{]"
+    text = page.decode("utf-8", "replace")
+    return re.search(rf"^(?:{announced}|{series})", text, re.MULTILINE) is not None
+
+
 def is_failed(code: str) -> bool:
     """Whether a status code, or a class such as `5xx`, counts as failed."""
     return _FAILED_CODE.fullmatch(code) is not None

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 from analysis.errors import RefusedError
 from analysis.providers.base import PodAddress, Scope
-from analysis.providers.exposition import Families, counters_of
+from analysis.providers.exposition import Families, PageError, counters_of, shows
 from analysis.samples import Counters, Number, Reading
 from config.schema import PodsSource
 
@@ -46,11 +46,7 @@ class PodsProvider:
         Raises:
             RefusedError: the policy names no port for pages.
         """
-        source = scope.metrics.pods
-        if source is None:
-            raise RefusedError("metrics.pods is not in the policy, so no pod has a metrics page")
-        series = scope.metrics.series
-        families = Families(series.requests, series.code, series.latency)
+        source, families = _source(scope), _families(scope)
         at = self._monotonic()
         versions = {version: scope.pods.get(version, ()) for version in _versions(scope)}
         pods = [(version, pod) for version, addresses in versions.items() for pod in addresses]
@@ -74,21 +70,68 @@ class PodsProvider:
         """
         raise RefusedError("checks with a query need metrics.prometheus; pods' pages have counters")
 
+    async def doubt(self, scope: Scope, *, durations: bool) -> str:
+        """Say which pod cannot be read, or of which version no pod shows the series.
+
+        Raises:
+            RefusedError: the policy names no port for pages.
+        """
+        source, families = _source(scope), _families(scope)
+        names = [families.requests, *([f"{families.latency}_bucket"] if durations else [])]
+        for version in _versions(scope):
+            pods = scope.pods.get(version, ())
+            pages = await asyncio.gather(*(self._page(_url(source, pod)) for pod in pods))
+            for pod, page in zip(pods, pages, strict=True):
+                if fault := page if isinstance(page, str) else _fault(page, families):
+                    return f"{pod.name}: {fault}"
+            for name in names:
+                if not any(shows(page, name) for page in pages if isinstance(page, bytes)):
+                    return f"no pod of {version} shows a series {name} yet"
+        return ""
+
     async def close(self) -> None:
         """Nothing is kept open."""
 
     async def _read_pod(self, url: str, families: Families) -> Counters | str:
         """Read one pod; the reason, where it cannot be read."""
+        page = await self._page(url)
+        if isinstance(page, str):
+            return page
+        try:
+            return counters_of(page, families)
+        except PageError as error:
+            return str(error)[:LONGEST_REASON]
+
+    async def _page(self, url: str) -> bytes | str:
+        """Fetch one page; the reason, where it does not come."""
         try:
             async with self._slots, asyncio.timeout(self._timeout):
-                page = await self._fetch(url, self._timeout)
-            return counters_of(page, families)
+                return await self._fetch(url, self._timeout)
         except TimeoutError:
             return f"its metrics page did not answer within {self._timeout:g} s"
         except Exception as error:  # noqa: BLE001 - fetch is not ours: whatever it raises is the
             # reason of this pod, and must not take the other pods' counts with it.
             text = " ".join(str(error).split()) or type(error).__name__
             return text[:LONGEST_REASON]
+
+
+def _source(scope: Scope) -> PodsSource:
+    if scope.metrics.pods is None:
+        raise RefusedError("metrics.pods is not in the policy, so no pod has a metrics page")
+    return scope.metrics.pods
+
+
+def _families(scope: Scope) -> Families:
+    series = scope.metrics.series
+    return Families(series.requests, series.code, series.latency)
+
+
+def _fault(page: bytes, families: Families) -> str:
+    try:
+        counters_of(page, families)
+    except PageError as error:
+        return str(error)
+    return ""
 
 
 def _versions(scope: Scope) -> tuple[str, ...]:

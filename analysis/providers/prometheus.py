@@ -28,8 +28,8 @@ from tenacity import (
 from urllib3.util.retry import Retry
 
 from analysis.errors import ProviderError, RefusedError, StaleError, UnavailableError
-from analysis.providers import promql
-from analysis.providers.base import Scope
+from analysis.providers import promql, upstreams
+from analysis.providers.base import Scope, uncounted
 from analysis.providers.series import Tables, read_tables
 from analysis.providers.session import CONNECTIONS, Answer, CheckedSession, Token
 from analysis.samples import Number, NumberKind, Reading
@@ -90,6 +90,8 @@ class PrometheusProvider:
         """
         at = await self._now()
         versions = (scope.stable,) if scope.canary is None else (scope.stable, scope.canary)
+        if scope.metrics.series.upstream is not None:
+            return await self._read_upstreams(scope, scope.metrics.series.upstream, at)
         pods = {pod.name: v for v in versions for pod in scope.pods.get(v, ())}
         if not pods:
             return Reading(at, {version: {} for version in versions})
@@ -100,7 +102,7 @@ class PrometheusProvider:
         answers = await asyncio.gather(
             self._vector(promql.sum_by(of_requests, requests), at),
             self._vector(promql.sum_by((series.pod, "le"), buckets), at),
-            self._vector(promql.newest_by(series.pod, requests), at),
+            self._vector(promql.newest_by((series.pod,), requests), at),
         )
         oldest = at - self._stale_after
         read = read_tables(Tables(*answers, series=series), pods, oldest=oldest)
@@ -115,6 +117,46 @@ class PrometheusProvider:
             for version in versions
         }
         return Reading(at, by_version, read.missing)
+
+    async def _read_upstreams(self, scope: Scope, pattern: str, at: float) -> Reading:
+        """Read the clusters of both versions.
+
+        Raises:
+            StaleError: all gateway pods' samples of the judged version are old.
+        """
+        values = {"namespace": scope.namespace, "target": scope.target}
+        if not scope.stable:
+            await self._expect_clusters(upstreams.any_cluster(pattern, values), pattern, at)
+        versions = (scope.stable,) if scope.canary is None else (scope.stable, scope.canary)
+        clusters = {it: upstreams.cluster_of(pattern, values | {"version": it}) for it in versions}
+        pod = scope.metrics.series.pod
+        queries = upstreams.queries_of(clusters.values(), pod)
+        requests, retried, attempts, buckets, newest = await asyncio.gather(
+            *(self._vector(query, at) for query in queries)
+        )
+        tables = upstreams.UpstreamTables(requests, retried, attempts, buckets, newest, pod)
+        oldest = at - self._stale_after
+        read = {it: upstreams.read_cluster(tables, clusters[it], oldest=oldest) for it in versions}
+        if read[versions[-1]].stale:
+            raise StaleError(
+                f"{self._name} has no sample of {clusters[versions[-1]]} younger than"
+                f" {self._stale_after:g} s"
+            )
+        missing = {name: why for it in versions for name, why in read[it].missing.items()}
+        return Reading(at, {it: read[it].counters for it in versions}, missing)
+
+    async def _expect_clusters(self, query: str, pattern: str, at: float) -> None:
+        """Look for any version's cluster.
+
+        Raises:
+            RefusedError: there is none.
+        """
+        if not await self._vector(query, at):
+            raise RefusedError(
+                f"{self._name} has no series {upstreams.ATTEMPTS} of a cluster {pattern}, as"
+                " metrics.series.upstream says: each version needs an Upstream of its own (in"
+                " subset mode all share one), and the gateway pods must be scraped"
+            )
 
     async def number(self, scope: Scope, query: str, window: float) -> Number:
         """Ask one query, with its placeholders filled for the canary.
@@ -133,6 +175,18 @@ class PrometheusProvider:
         text = promql.fill(query, values)
         at = await self._now()
         return number_of(await self._ask(text, at), at, stale_after=self._stale_after)
+
+    async def doubt(self, scope: Scope, *, durations: bool) -> str:  # noqa: ARG002
+        """Say which pod, or which version's cluster, has no series here.
+
+        Raises:
+            ProviderError: as `read`.
+        """
+        reading = await self.read(scope)
+        if scope.metrics.series.upstream is None:
+            return uncounted(reading, scope)
+        dark = any(not sources for sources in reading.pods.values())
+        return "; ".join(reading.missing.values()) if dark else ""
 
     async def close(self) -> None:
         """Let go of threads and connections; a query under way ends by its own time-out."""

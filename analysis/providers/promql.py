@@ -31,7 +31,7 @@ def quote(value: str) -> str:
 
 def one_of(values: Iterable[str]) -> str:
     """Write a literal for `=~` that matches exactly these values."""
-    return quote("|".join(_quote_re2(value) for value in values))
+    return quote("|".join(quote_re2(value) for value in values))
 
 
 def _escape(value: str, quotation_mark: str) -> str:
@@ -39,7 +39,8 @@ def _escape(value: str, quotation_mark: str) -> str:
     return escaped.replace(quotation_mark, "\\" + quotation_mark)
 
 
-def _quote_re2(value: str) -> str:
+def quote_re2(value: str) -> str:
+    """Write a value as a regular expression that matches it alone."""
     return _RE2_SPECIAL.sub(lambda special: "\\" + special.group(), value)
 
 
@@ -78,9 +79,14 @@ def sum_by(labels: Iterable[str], selected: str) -> str:
     return f"sum by ({', '.join(names)}) ({selected})"
 
 
-def newest_by(label: str, selected: str) -> str:
-    """Tell when the newest sample behind each value of the label was taken."""
-    return f"max by ({label}) (timestamp({selected}))"
+def newest_by(labels: Iterable[str], selected: str) -> str:
+    """Tell when the newest sample behind each value of the labels was taken.
+
+    Raises:
+        RefusedError: a name that PromQL does not allow.
+    """
+    names = dict.fromkeys(label_name(label) for label in labels)
+    return f"max by ({', '.join(names)}) (timestamp({selected}))"
 
 
 def fill(template: str, values: Mapping[str, str]) -> str:
@@ -114,7 +120,7 @@ def _fitting(name: str, values: Mapping[str, str], before: str) -> str:
         if name != "window":
             raise RefusedError(f"{{{{ {name} }}}} must stand inside quotes in a query")
         return values[name]
-    value = _quote_re2(values[name]) if operator in {"=~", "!~"} else values[name]
+    value = quote_re2(values[name]) if operator in {"=~", "!~"} else values[name]
     if mark == "`":
         if "`" in value:
             raise RefusedError(f"{{{{ {name} }}}} cannot stand inside backticks")

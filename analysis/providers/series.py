@@ -92,8 +92,8 @@ def _counters(
 ) -> Counters:
     if not requests:
         raise PageError(f"Prometheus has no series {series.requests} of it")
-    _refuse_doubles(requests, series.requests)
-    _refuse_doubles(buckets, f"{series.latency}_bucket")
+    refuse_doubles(requests, series.requests)
+    refuse_doubles(buckets, f"{series.latency}_bucket")
     scrapers = {tuple(labels.get(name, "") for name in SCRAPED_BY) for labels, _ in requests}
     if len(scrapers) > 1:
         raise PageError(f"it is scraped {len(scrapers)} times over, so its requests would be, too")
@@ -107,7 +107,7 @@ def _counters(
             raise PageError(
                 f'a series {series.requests} has no status code in its label "{series.code}"'
             )
-        total += _count(value, series.requests)
+        total += count_of(value, series.requests)
         failed += value if is_failed(code) else 0.0
     within, timed = _buckets(buckets, f"{series.latency}_bucket")
     return Counters(total, failed, within, timed)
@@ -119,19 +119,29 @@ def _buckets(rows: Sequence[Row], name: str) -> tuple[dict[float, float], float]
         bound = number(labels.get("le", ""))
         if bound is None or isnan(bound):
             raise PageError(f'a series {name} has no number in its label "le"')
-        within[bound] = _count(value, name)
+        within[bound] = count_of(value, name)
     timed = within.pop(inf, 0.0)
     check_buckets(within, timed, name)
     return within, timed
 
 
-def _refuse_doubles(rows: Sequence[Row], name: str) -> None:
+def refuse_doubles(rows: Sequence[Row], name: str) -> None:
+    """Refuse rows that no label tells apart.
+
+    Raises:
+        PageError: there are two.
+    """
     keys = {tuple(sorted(labels.items())) for labels, _ in rows}
     if len(keys) < len(rows):
         raise PageError(f"the series {name} is there twice with the same labels")
 
 
-def _count(value: float, name: str) -> float:
+def count_of(value: float, name: str) -> float:
+    """Return a value that can be a count.
+
+    Raises:
+        PageError: it is none.
+    """
     if not isfinite(value) or value < 0:
         raise PageError(f"a series {name} is no count")
     return value

@@ -114,7 +114,7 @@ class Prometheus:
         regex = pattern.replace("\\\\", "\\").replace('\\"', '"')
         groups: dict[tuple[tuple[str, str], ...], list[float]] = {}
         for sample in self.samples:
-            if sample.labels["__name__"] != metric:
+            if sample.labels["__name__"] != metric or sample.at > self.now:
                 continue
             if not re.fullmatch(regex, sample.labels.get(label, "")):
                 continue

@@ -268,6 +268,44 @@ async def test_cancelling_a_look_cancels_its_fetches():
     assert cancelled.is_set()
 
 
+# ---------------------------------------------------------------- telling versions apart
+
+
+async def test_endpoints_of_each_pod_of_both_versions_tell_them_apart():
+    async with gateway(a=page((90, 2), (0, 0)), b=page((80, 0), (0, 0))) as pods:
+        assert await pods.provider().doubt(scope(), durations=False) == ""
+
+
+async def test_a_pod_that_no_gateway_pod_knows_yet_is_named():
+    async with gateway(a=page((1, 0), (1, 0))) as pods:
+        late = scope(CANARY, PodAddress("v2-b", "10.0.0.3"))
+
+        assert await pods.provider().doubt(late, durations=False) == (
+            "v2-b: no gateway pod has its address 10.0.0.3 yet"
+        )
+
+
+async def test_a_gateway_pod_that_cannot_be_read_leaves_a_doubt():
+    async with gateway(a=page((1, 0), (1, 0)), b=404) as pods:
+        said = await pods.provider().doubt(scope(), durations=False)
+
+    assert said == "gateway pod b: its page /clusters: answered 404"
+
+
+async def test_where_durations_are_needed_the_gateway_is_not_read():
+    async with gateway(a=page((1, 0), (1, 0))) as pods:
+        said = await pods.provider().doubt(scope(), durations=True)
+
+    assert (said, pods.asked) == ("they keep no durations", [])
+
+
+async def test_where_no_version_has_a_ready_pod_nothing_is_told_apart():
+    async with gateway(a=page((1, 0), (1, 0))) as pods:
+        nobody = Scope("echo", "echo", "v1", "v2", {}, Metrics(envoy=EnvoySource()))
+
+        assert await pods.provider().doubt(nobody, durations=False) == "v1 has no ready pod"
+
+
 async def test_a_query_cannot_be_asked():
     with pytest.raises(RefusedError, match=r"need metrics\.prometheus"):
         await Pods().provider().number(scope(), "up", 60)

@@ -6,7 +6,14 @@ import pytest
 
 from analysis.errors import RefusedError, UnavailableError
 from config.schema import EnvoySource
-from daemon.envoy import LIST_SECONDS, GatewayPods, envoy_provider
+from daemon.envoy import (
+    AT_REST_LIST_SECONDS,
+    LIST_SECONDS,
+    MAX_GATEWAYS,
+    GatewayPods,
+    GatewaysAtRest,
+    envoy_provider,
+)
 from daemon.errors import CrossfadeError, ForbiddenError, PermanentError, TransientError
 from daemon.gateway import GatewayCluster, GatewayService, list_pages
 from daemon.routers.gloo import GlooRouter
@@ -154,6 +161,31 @@ async def test_gateway_pods_that_cannot_be_listed_are_told(error, kind):
 
     with pytest.raises(kind, match=f"gateway-proxy are not known: {error}"):
         await GatewayPods(cluster, Hands(), GATEWAY, 8082)()
+
+
+async def test_for_all_who_read_at_rest_a_gateway_is_listed_once_in_five_minutes():
+    cluster, clock = Slices(piece(A, http=8080)), Hands()
+    gateways = GatewaysAtRest(cluster, clock)
+
+    for _ in range(int(AT_REST_LIST_SECONDS / 15)):
+        await gateways.of(GATEWAY, 8082)()
+        await gateways.of(GATEWAY, 8082)()
+        clock.now += 15
+    asked = cluster.asked
+    await gateways.of(GATEWAY, 8082)()
+
+    assert (asked, cluster.asked) == (1, 2)
+
+
+async def test_of_very_many_gateways_the_oldest_listings_go():
+    gateways = GatewaysAtRest(Slices(piece(A, http=8080)), Hands())
+    first, second = gateways.of(GATEWAY, 1), gateways.of(GATEWAY, 2)
+
+    for port in range(3, MAX_GATEWAYS + 2):
+        gateways.of(GATEWAY, port)
+
+    assert gateways.of(GATEWAY, 2) is second
+    assert gateways.of(GATEWAY, 1) is not first
 
 
 def test_a_gateway_whose_url_names_no_service_is_refused():

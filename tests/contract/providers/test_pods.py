@@ -3,6 +3,7 @@
 import asyncio
 import time
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 from aiohttp import web
@@ -186,6 +187,76 @@ async def test_an_ipv6_address_stands_in_brackets():
     await provider(by=noting).read(scope(8080, PodAddress("p", "fd00::7")))
 
     assert asked[1] == "http://[fd00::7]:8080/metrics"
+
+
+# ---------------------------------------------------------------- telling versions apart
+
+
+ANNOUNCED = "# TYPE http_requests_total counter\n"
+OTHERS = "go_goroutines 7\n"
+
+
+async def doubt(pages, *canaries, durations=False):
+    async with pods_with(pages) as (port, _):
+        return await provider(timeout=0.4).doubt(scope(port, *canaries), durations=durations)
+
+
+async def test_pages_with_the_series_of_both_versions_tell_them_apart():
+    assert await doubt({"127.0.0.1": page(5), "127.0.0.2": page(0)}) == ""
+
+
+async def test_a_series_that_is_announced_is_there():
+    assert await doubt({"127.0.0.1": page(5), "127.0.0.2": ANNOUNCED}) == ""
+
+
+async def test_one_pod_of_a_version_that_shows_the_series_speaks_for_the_others():
+    pages = {"127.0.0.1": page(5), "127.0.0.2": page(1), "127.0.0.3": OTHERS}
+
+    assert await doubt(pages, CANARY, BROKEN) == ""
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (OTHERS, "no pod of v2 shows a series http_requests_total yet"),
+        (
+            "http_requests_total_of_others 1\n",
+            "no pod of v2 shows a series http_requests_total yet",
+        ),
+        (404, "echo-v2-a: answered 404"),
+        ("hang", "echo-v2-a: its metrics page did not answer within 0.4 s"),
+        (
+            "http_requests_total 7\n",
+            "echo-v2-a: a series http_requests_total has no status code in",
+        ),
+        ("<html>", "echo-v2-a: its page holds no metrics"),
+    ],
+    ids=["other series", "a longer name", "404", "no answer", "no code", "no metrics"],
+)
+async def test_pages_that_do_not_count_the_canary_do_not_tell_it_apart(said, reason):
+    assert reason in await doubt({"127.0.0.1": page(5), "127.0.0.2": said})
+
+
+async def test_without_a_ready_pod_of_a_version_nothing_is_told_apart():
+    async with pods_with({"127.0.0.1": page(5)}) as (port, _):
+        alone = scope(port)
+        alone = replace(alone, pods={"v1": alone.pods["v1"]})
+
+        assert "no pod of v2" in await provider().doubt(alone, durations=False)
+
+
+async def test_durations_are_asked_for_where_they_are_needed():
+    buckets = "".join(
+        f'http_request_duration_seconds_bucket{{le="{le}"}} 1\n' for le in (1, "+Inf")
+    )
+    pages = {"127.0.0.1": page(5) + buckets, "127.0.0.2": page(1)}
+
+    assert await doubt(pages) == ""
+    assert "no pod of v2 shows a series http_request_duration_seconds_bucket" in await doubt(
+        pages, durations=True
+    )
+    pages["127.0.0.2"] += buckets
+    assert await doubt(pages, durations=True) == ""
 
 
 async def test_a_query_cannot_be_asked():

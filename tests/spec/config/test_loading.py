@@ -159,6 +159,27 @@ def test_where_the_gateway_counts_the_default_compares_failures_alone(lines: lis
     assert check == Check(name="success rate", success_rate=SuccessRate())
 
 
+@pytest.mark.parametrize("name", ["metrics-left-out", "metrics-with-series-only"])
+def test_a_policy_that_names_no_source_leaves_the_choice_and_judges_what_every_one_counts(name):
+    policy = good(name)["echo"]
+
+    assert policy.metrics.auto
+    assert policy.analysis.checks == (Check(name="success rate", success_rate=SuccessRate()),)
+
+
+def test_a_policy_that_names_no_source_may_judge_durations():
+    head = HEAD.replace("metrics: {prometheus: http://prometheus.monitoring:9090}\n", "")
+
+    (check,) = echo("analysis: {checks: [{name: a, latency: {}}]}", head=head).analysis.checks
+
+    assert check.latency == Latency()
+
+
+@pytest.mark.parametrize("source", ["envoy: {}", "pods: {port: 1}", "prometheus: http://p:9090"])
+def test_a_named_source_is_no_choice(source):
+    assert not echo(f"metrics: {{{source}}}").metrics.auto
+
+
 def test_checks_of_a_policy_are_its_own_where_the_gateway_counts():
     checks = "[{name: a, successRate: {atLeast: 99%}}]"
 
