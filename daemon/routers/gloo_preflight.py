@@ -14,6 +14,7 @@ from daemon.routers.gloo_route import (
     Ref,
     Site,
     at,
+    describe,
     goes_to,
     is_open,
     items_at,
@@ -242,7 +243,15 @@ def _other_routes(rollout: Rollout, layout: Layout, site: Site) -> Iterator[Said
     if layout.index is None:
         return
     for index, route in enumerate(layout.routes):
-        if index == layout.index or index in layout.guides or not goes_to(route, site):
+        if index == layout.index or index in layout.guides:
+            continue
+        if at(route, "routeAction", "upstreamGroup") is not None:
+            yield _warning(
+                f"{title(index, route)} {describe(route, site.namespace)}, which is not looked"
+                f" into: if that names Upstream {site.upstream} without a subset, the canary's pods"
+                " take its requests as soon as they are ready"
+            )
+        if not goes_to(route, site):
             continue
         if not is_open(route, site):
             yield _warning(

@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from daemon.core.model import Phase, Record
+from daemon.core.weights import rest_of
 from daemon.sandbox.demo import Ended, Scene
 
 BAR: Final = 40
@@ -88,16 +89,16 @@ def _state(record: Record) -> str:
     return f"{MARKS[record.phase]} {record.weight}%" if record.weight else MARKS[record.phase]
 
 
-def _versions(record: Record) -> list[tuple[str, int]]:
+def _versions(record: Record) -> list[tuple[str, float]]:
     canary = [(record.canary, record.weight)] if record.canary else []
-    return [(record.stable, 100 - record.weight), *canary]
+    return [(record.stable, rest_of(record.weight)), *canary]
 
 
 def _traffic(scene: Scene, record: Record) -> str:
     parts = []
     for version, weight in _versions(record):
         requests, failed = scene.of(version)
-        parts.append(f"{version} set {weight:3d}%: {requests} requests, {failed} failed")
+        parts.append(f"{version} set {weight:3}%: {requests} requests, {failed} failed")
     return "   ".join(parts)
 
 

@@ -293,6 +293,17 @@ def freeze(proxies: tuple[int, ...]) -> None:
 
 
 @gateway.command()
+@click.argument("proxies", type=int, nargs=-1, metavar="[PROXY]...")
+def unbind(proxies: tuple[int, ...]) -> None:
+    """Give proxies a listener they cannot bind: a Gateway's bindAddress or bindPort that is taken.
+
+    They close the one they had and refuse connections, while every status stays Accepted. Named by
+    numbers from 0; none named: all. `thaw` mends it.
+    """
+    _cause("gateway.unbind", proxies=list(proxies))
+
+
+@gateway.command()
 def thaw() -> None:
     """Tell every proxy the newest routes again: the listener is mended."""
     _cause("gateway.thaw")

@@ -149,10 +149,18 @@ class GatewayFaults:
         self._gateway.freeze(*proxies)
         return self.listed()["freeze"]
 
+    def unbind(self, *, proxies: list[int]) -> str:
+        """Ask for a listener that these proxies cannot bind (none named: all)."""
+        known = range(len(self._gateway.envoys))
+        for number in proxies:
+            _existing(number, known)
+        self._gateway.unbind(*proxies)
+        return self.listed()["unbind"]
+
     def thaw(self) -> str:
-        """Tell every proxy the newest routes."""
+        """Tell every proxy the newest routes, and let it listen."""
         self._gateway.thaw()
-        return "every proxy is told the newest routes"
+        return "every proxy listens and is told the newest routes"
 
     def restart(self) -> str:
         """Let the control plane forget what only its memory held."""
@@ -173,6 +181,9 @@ class GatewayFaults:
         if gateway.frozen:
             numbers = ", ".join(map(str, sorted(gateway.frozen)))
             found["freeze"] = f"frozen proxies, told nothing: {numbers}"
+        if gateway.unbound:
+            numbers = ", ".join(map(str, sorted(gateway.unbound)))
+            found["unbind"] = f"proxies that cannot bind their listener: {numbers}"
         if gateway.apply_delay != gateway.options.apply_delay:
             found["delay"] = f"changes of routes are live after up to {span(gateway.apply_delay)}"
         if gateway.status_delay != gateway.options.status_delay:
@@ -279,6 +290,7 @@ class WorldFaults:
             "gateway.delay": gateway.delay,
             "gateway.status-delay": gateway.delay_statuses,
             "gateway.freeze": gateway.freeze,
+            "gateway.unbind": gateway.unbind,
             "gateway.thaw": gateway.thaw,
             "gateway.restart": gateway.restart,
             "gateway.restart-proxy": gateway.restart_proxy,

@@ -3,7 +3,8 @@
 A request passes only if the answer meets its expectation *and* carries our rollout, our decision
 and the canary's version, as the gateway says them: a subset without pods is served by any pod, so a
 good answer alone proves nothing. Then one request without the header shows that users do not meet
-our route. What follows from a failure is decided elsewhere; no body ever stands in a sentence.
+our route. A gateway that takes no connection says nothing about the canary, so then there is no
+result. What follows from a failure is decided elsewhere; no body ever stands in a sentence.
 """
 
 from collections.abc import Callable
@@ -98,7 +99,11 @@ class SmokeJob:
 async def run_smoke(
     job: SmokeJob, http: Http, clock: Clock, now: Callable[[], datetime]
 ) -> SmokeResult:
-    """Run all requests in order; the first that fails after its retries ends it."""
+    """Run all requests in order; the first that fails after its retries ends it.
+
+    Raises:
+        TransientError: the gateway could not be reached, retries included.
+    """
     tries = _Tries(http, clock, job.smoke.retries)
     slowest = 0.0
     for request in job.smoke.requests:
@@ -136,7 +141,11 @@ class _Tries:
     async def run(
         self, request: HttpRequest, fault_of: Callable[[HttpAnswer], str]
     ) -> tuple[str, float]:
-        """Return the last try's fault (empty: passed) and how long its answer took."""
+        """Return the last try's fault (empty: passed) and how long its answer took.
+
+        Raises:
+            TransientError: the last try did not get as far as the gateway.
+        """
         pause = FIRST_PAUSE_SECONDS
         for left in range(self.retries, -1, -1):
             seconds = 0.0
@@ -144,6 +153,8 @@ class _Tries:
                 answer = await self.http.send(request)
                 fault, seconds = fault_of(answer), answer.seconds
             except TransientError as error:
+                if not left and not error.sent:
+                    raise
                 fault = str(error)
             if not fault or not left:
                 break

@@ -6,10 +6,12 @@ Times are seconds of the API server's clock.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from daemon.core.model import Record
 from daemon.core.record import parse_record
+from daemon.core.weights import exact
 
 Obj = dict[str, Any]
 
@@ -20,7 +22,7 @@ OUR_HEADERS = ("x-crossfade-rollout", "x-crossfade-decision", "x-crossfade-versi
 OPEN = "*"
 """Stands for the version where a route names no subset: any pod."""
 
-Shares = Mapping[str, int]
+Shares = Mapping[str, float]
 """version -> percent, without zeros."""
 
 
@@ -183,7 +185,13 @@ def guide_of(obj: Obj | None) -> Obj | None:
     return next((route for route in routes_of(obj) if is_guide(route)), None)
 
 
-def shares_of(obj: Obj | None, upstream: str) -> dict[str, int] | None:
+def below_guide(obj: Obj | None) -> Obj | None:
+    """Return the route under our own: the owned one, even where an edit has led it elsewhere."""
+    routes = routes_of(obj)
+    return next((route for guide, route in pairwise(routes) if is_guide(guide)), None)
+
+
+def shares_of(obj: Obj | None, upstream: str) -> dict[str, float] | None:
     """Return version -> percent of the owned route; None where there is none or it is odd."""
     route = owned_route(obj, upstream)
     if route is None:
@@ -191,4 +199,10 @@ def shares_of(obj: Obj | None, upstream: str) -> dict[str, int] | None:
     found = {version: weight for _, version, weight in destinations(route)}
     if not all(type(weight) is int for weight in found.values()):
         return None
-    return {version: weight for version, weight in found.items() if weight}
+    return percent_of(found)
+
+
+def percent_of(weights: Mapping[str, int]) -> dict[str, float]:
+    """Return version -> percent, without zeros, of weights with whatever sum."""
+    total = sum(weights.values())
+    return {version: exact(100 * it / total) for version, it in weights.items() if it}

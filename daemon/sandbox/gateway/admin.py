@@ -10,7 +10,7 @@ import aiohttp
 
 from daemon.errors import TransientError
 from daemon.sandbox.gateway.translator import ROUTES_NAME
-from daemon.sandbox.gateway.xds import LISTENER_NAME, STAT_PREFIX
+from daemon.sandbox.gateway.xds import STAT_PREFIX
 
 TIMEOUT: Final = aiohttp.ClientTimeout(total=5.0)
 """Loopback: an answer takes milliseconds, and one that takes seconds will not come."""
@@ -71,6 +71,11 @@ class AdminClient:
         )
         return any(found.values())
 
+    async def listens(self) -> bool:
+        """Whether this Envoy has a listener at all."""
+        name = "listener_manager.total_listeners_active"
+        return bool((await self.stats(f"{name}$")).get(name, 0))
+
     async def routes(self) -> list[Any]:
         """The virtual hosts this Envoy runs."""
         page = await self.get("/config_dump?resource=dynamic_route_configs")
@@ -81,6 +86,5 @@ class AdminClient:
         """The port the listener is bound to; 0 while it is not."""
         page = json.loads(await self.get("/listeners?format=json"))
         for listener in page.get("listener_statuses") or ():
-            if listener["name"] == LISTENER_NAME:
-                return int(listener["local_address"]["socket_address"]["port_value"])
+            return int(listener["local_address"]["socket_address"]["port_value"])
         return 0

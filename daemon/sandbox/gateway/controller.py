@@ -7,7 +7,7 @@ Must not be put here: what anything means (translator.py), formats (xds.py, stat
 
 import asyncio
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,6 +32,8 @@ SWEEP_AFTER: Final = 0.25
 RESTART_AFTER: Final = 0.5
 """Seconds until a proxy that ended by itself is started again."""
 POLL: Final = 0.01
+NOWHERE: Final = "192.0.2.1"
+"""Reserved for documentation: no machine has it, so no listener can bind to it."""
 KEPT_OF_OTHERS: Final = ("name", "namespace", "labels")
 """Of Services, slices and pods: their status and versions do not concern a gateway."""
 
@@ -86,6 +88,7 @@ class GatewayController:
         self._judged = asyncio.Event()
         self._refuse = ""
         self._frozen: set[int] = set()
+        self._unbound: set[int] = set()
         self._memory: Proxy = NO_PROXY
         self._latest: Translation = empty()
         self._statuses = StatusWriter(cluster, options.namespace, DEFAULT_PROXY)
@@ -149,9 +152,20 @@ class GatewayController:
         """Take objects and write statuses, but never tell these proxies (none named: all)."""
         self._frozen |= set(proxies or range(len(self.envoys)))
 
+    @property
+    def unbound(self) -> frozenset[int]:
+        """Numbers of the proxies whose listener cannot bind."""
+        return frozenset(self._unbound)
+
+    def unbind(self, *proxies: int) -> None:
+        """Give these proxies (none named: all) a listener they cannot bind: they close theirs."""
+        self._unbound |= set(proxies or range(len(self.envoys)))
+        self._dirty.set()
+
     def thaw(self) -> None:
-        """Tell every proxy the newest state again."""
+        """Tell every proxy the newest state again, and let it listen."""
         self._frozen.clear()
+        self._unbound.clear()
         self._dirty.set()
 
     def reject_everything(self, reason: str) -> None:
@@ -208,13 +222,18 @@ class GatewayController:
             due = [
                 envoy.files
                 for number, envoy in enumerate(self.envoys)
-                if number not in self._frozen and envoy.files.publish(translation)
+                if number not in self._frozen and envoy.files.publish(self._for(number))
             ]
             self.started.set()
             if due:
                 await self._clock.sleep(SWEEP_AFTER)
                 for files in due:
                     files.sweep()
+
+    def _for(self, number: int) -> Translation:
+        """The newest translation, as this proxy is told it."""
+        latest = self._latest
+        return replace(latest, address=NOWHERE) if number in self._unbound else latest
 
     def _snapshot(self) -> Snapshot:
         return Snapshot(**{name: dict(watch.cache) for name, watch in self._watches.items()})

@@ -159,13 +159,18 @@ class Envoy:
             await process.wait()
 
     async def decide(self) -> bool:
-        """Wait until the published routes run (True), or this Envoy has refused them (False)."""
+        """Wait until the published routes run (True), or this Envoy has refused them (False).
+
+        One without a listener runs no routes.
+        """
         asked, refused = "", 0
         while True:
             # Routes may be published anew meanwhile; then it is those that are to be decided.
             wanted = self.files.routes_version
             if await self.admin.routes_version() == wanted:
                 return True
+            if not await self.admin.listens():
+                return False
             rejected = await self.admin.routes_rejected()
             if wanted == asked and rejected > refused:
                 return False
@@ -192,6 +197,7 @@ class Envoy:
             if self._admin is not None and await self._admin.ready():
                 if port := await self._admin.port():
                     self.port = port
+                    self.files.bound(port)
                     return
                 if await self._admin.listener_refused():
                     where = f"{self.host}:{self.port}"

@@ -18,6 +18,7 @@ from daemon.sandbox.gateway.selectors import expression_problem, has_labels, sat
 from daemon.sandbox.gateway.verdicts import Reports
 
 DEFAULT_PROXY: Final = "gateway-proxy"
+EVERYWHERE: Final = ("::", "0.0.0.0")  # noqa: S104 -- names it, binds nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +38,15 @@ class VirtualHost:
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """The plain HTTP gateway of our one listener; `ref` is None for the one implied by none."""
+    """The plain HTTP gateway of our one listener; `ref` is None for the one implied by none.
+
+    Attributes:
+        address: what it binds to; empty for every address, which is Gloo's default.
+    """
 
     ref: Ref | None
     http: Obj
+    address: str = ""
 
     def takes(self, service: Obj, key: tuple[str, str], reports: Reports) -> bool:
         """Whether it serves this VirtualService: plain HTTP; by labels, list or namespace."""
@@ -73,7 +79,9 @@ def gateway_of(snapshot: Snapshot, proxy: str = DEFAULT_PROXY) -> Gateway:
         if own.get("ssl") or own.get("httpGateway") is None:
             continue
         if proxy in (own.get("proxyNames") or [DEFAULT_PROXY]):
-            return Gateway(Ref("Gateway", *key), own["httpGateway"])
+            address = own.get("bindAddress") or ""
+            address = "" if address in EVERYWHERE else address
+            return Gateway(Ref("Gateway", *key), own["httpGateway"], address)
     return Gateway(None, {})
 
 

@@ -59,13 +59,19 @@ NO_PROXY: Final = Proxy()
 
 @dataclass(frozen=True, slots=True)
 class Translation:
-    """One translation's outcome. `verdicts` has every object that gets a status."""
+    """One translation's outcome. `verdicts` has every object that gets a status.
+
+    Attributes:
+        address: what the listener binds to; empty for every address. Whether it can is for Envoy
+            to find out: no verdict speaks of it.
+    """
 
     routes: Obj
     clusters: Mapping[str, Obj]
     assignments: Mapping[str, Obj]
     verdicts: Mapping[Ref, Verdict]
     proxy: Proxy
+    address: str = ""
 
 
 def empty() -> Translation:
@@ -92,7 +98,8 @@ def translate(
         refuse: a fault to imitate: every VirtualService is rejected with this reason.
     """
     reports = Reports()
-    made, gateway_is_fine = virtual_hosts(gateway_of(snapshot, proxy), snapshot, reports, proxy)
+    gateway = gateway_of(snapshot, proxy)
+    made, gateway_is_fine = virtual_hosts(gateway, snapshot, reports, proxy)
     for host in made:
         if refuse:
             reports.error(host.source, refuse)
@@ -109,6 +116,7 @@ def translate(
         assignments=found.assignments,
         verdicts={ref: reports.verdict(ref) for ref in snapshot.refs()},
         proxy=Proxy(hosts, _proxy_verdict(report, hosts, before)),
+        address=gateway.address,
     )
 
 

@@ -2,6 +2,8 @@
 
 Invariant: Envoy never sees half a file, and no route is published before the clusters it names; a
 cluster that is no longer wanted stays until the routes that used it have had time to go.
+The listener is named after its address, as Gloo does: one that moves is a new one, and the old one
+goes even where Envoy cannot bind the new.
 No fsync: the files need to survive nothing, they are written anew at every start.
 Must not be put here: what the resources say (translator.py), the process (envoy.py).
 """
@@ -16,7 +18,8 @@ from daemon.ports import Obj
 from daemon.sandbox.gateway.options import FAULT_FILTER, FAULT_TYPE
 from daemon.sandbox.gateway.translator import ROUTES_NAME, Translation
 
-LISTENER_NAME: Final = "listener-::-8080"
+LISTENER_PORT: Final = 8080
+"""In its name, as in Gloo; the real port is the sandbox's own."""
 STAT_PREFIX: Final = "http"
 LONGEST_NAME: Final = 180
 """File systems allow 255 bytes; longer cluster names are shortened by a hash."""
@@ -38,6 +41,8 @@ class XdsFiles:
         self.directory = directory
         self.revision = 0
         self.routes_version = ""
+        self._at = ("127.0.0.1", 0)
+        self._address = ""
         self._written: dict[str, str] = {}
         self._clusters: Mapping[str, Obj] = {}
         self._leaving: Mapping[str, Obj] = {}
@@ -54,10 +59,15 @@ class XdsFiles:
 
     def listen(self, host: str, port: int) -> None:
         """Write the one listener; port 0 lets Envoy choose."""
-        self._write("lds.json", [self._listener(host, port)])
+        self._at = (host, port)
+        self._write("lds.json", [self._listener()])
+
+    def bound(self, port: int) -> None:
+        """Note which port Envoy chose: a listener that moves away and back has it again."""
+        self._at = (self._at[0], port)
 
     def publish(self, translation: Translation) -> bool:
-        """Write what changed: endpoints, clusters, routes, in this order.
+        """Write what changed: endpoints, clusters, the listener, routes, in this order.
 
         Returns:
             Whether `sweep` is due, once Envoy has had a moment to take the new routes.
@@ -70,6 +80,9 @@ class XdsFiles:
         changes_routes = self._differs("rds.json", [translation.routes])
         self._leaving = gone if changes_routes else {}
         self._write_clusters()
+        if translation.address != self._address:
+            self._address = translation.address
+            self._write("lds.json", [self._listener()])
         if self._write("rds.json", [translation.routes]):
             self.routes_version = str(self.revision)
         return bool(self._leaving)
@@ -115,7 +128,8 @@ class XdsFiles:
         fresh.write_text(body, encoding="utf-8")
         fresh.replace(self.directory / file)
 
-    def _listener(self, host: str, port: int) -> Obj:
+    def _listener(self) -> Obj:
+        host, port = self._at
         manager: dict[str, Any] = {
             "@type": MANAGER_TYPE,
             "stat_prefix": STAT_PREFIX,
@@ -136,8 +150,8 @@ class XdsFiles:
         }
         return {
             "@type": "type.googleapis.com/envoy.config.listener.v3.Listener",
-            "name": LISTENER_NAME,
-            "address": {"socket_address": {"address": host, "port_value": port}},
+            "name": f"listener-{self._address or '::'}-{LISTENER_PORT}",
+            "address": {"socket_address": {"address": self._address or host, "port_value": port}},
             "filter_chains": [chain],
         }
 

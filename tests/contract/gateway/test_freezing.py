@@ -1,7 +1,11 @@
 """Bad configuration: what is refused, by whom, what goes on being served, and how it heals."""
 
-import pytest
+import asyncio
 
+import pytest
+import pytest_asyncio
+
+from daemon.ports import Obj
 from daemon.sandbox.gateway.objects import Ref
 from daemon.sandbox.gateway.translator import NO_PROXY
 from daemon.sandbox.gateway.verdicts import State
@@ -19,7 +23,7 @@ from tests.contract.gateway.build import (
     upstream,
     virtual_service,
 )
-from tests.contract.gateway.judge import only, versions
+from tests.contract.gateway.judge import only, until, versions
 from tests.contract.gateway.world import Answer, World, meta
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -160,6 +164,79 @@ class TestOneDomainTwice:
         await world.apply(ECHO, gateway, *twins)
 
         assert "domain conflict" in world.verdict("Gateway", "gateway-proxy").reason
+
+
+class TestListenerThatCannotBind:
+    """The Gateway asks for an address that no proxy has."""
+
+    @pytest_asyncio.fixture(autouse=True, loop_scope="session")
+    async def bound_afterwards(self, world: World):
+        yield
+        await world.reset()
+        await until(lambda: served(world))
+
+    async def test_it_is_accepted_and_the_listener_that_was_there_is_closed(self, world: World):
+        await world.apply(ECHO, virtual_service("shop", to(V1)))
+
+        await world.apply(listening_on("192.0.2.1"))
+
+        await until(lambda: refused(world))
+        assert world.verdict("Gateway", "gateway-proxy").state is State.ACCEPTED
+        assert (state(world, "shop"), world.memory.verdict.state) == ("Accepted", "Accepted")
+
+    async def test_envoy_refuses_it_and_says_so_in_its_counters_alone(self, world: World):
+        before = await lds_refusals(world)
+
+        await world.apply(ECHO, listening_on("192.0.2.1"))
+
+        async def rejected() -> bool:
+            return await lds_refusals(world) > before
+
+        await until(rejected)
+
+    async def test_routes_that_change_meanwhile_are_live_once_it_can_bind(self, world: World):
+        await world.apply(ECHO, virtual_service("shop", to(V1)), listening_on("192.0.2.1"))
+        await until(lambda: refused(world))
+        await world.apply(virtual_service("shop", to(V2)))
+
+        await world.apply(listening_on("::"))
+
+        await until(lambda: served(world))
+        assert await version(world, "shop") == "v2"
+
+    async def test_an_address_that_it_has_is_taken(self, world: World):
+        await world.apply(ECHO, virtual_service("shop", to(V1)))
+
+        await world.apply(listening_on("127.0.0.1"))
+
+        await until(lambda: served(world))
+        assert await version(world, "shop") == "v1"
+
+
+def listening_on(address: str) -> Obj:
+    return {
+        "kind": "Gateway",
+        "metadata": meta("gateway-proxy"),
+        "spec": {"bindAddress": address, "bindPort": 8080, "httpGateway": {}},
+    }
+
+
+async def lds_refusals(world: World) -> int:
+    found = await world.envoy.admin.stats("listener_manager.lds.update_rejected$")
+    return int(found["listener_manager.lds.update_rejected"])
+
+
+async def refused(world: World) -> bool:
+    return not await served(world)
+
+
+async def served(world: World) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", world.envoy.port)
+    except ConnectionRefusedError:
+        return False
+    writer.close()
+    return True
 
 
 class TestRefusedByEnvoy:

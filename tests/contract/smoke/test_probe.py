@@ -8,7 +8,7 @@ from aiohttp import web
 
 from daemon.core.model import GuideKind
 from daemon.errors import ForbiddenError, NotFoundError, TransientError
-from daemon.gateway import GatewayAddress, GatewayService, list_proxies, service_of
+from daemon.gateway import GatewayAddress, GatewayService, Proxies, list_proxies, service_of
 from daemon.probe import SAMPLES, ProofJob, Prover
 from tests.contract.smoke.proxies import (
     DEADLINE,
@@ -72,7 +72,7 @@ async def proving(clock, http, cluster, job=None):
         reports.append(proof)
         news.set()
 
-    prover = Prover(clock, http, cluster, clock.now)
+    prover = Prover(clock, http, Proxies(cluster, clock), clock.now)
     task = asyncio.ensure_future(prover.prove(job or a_job(), report))
     try:
         yield Watched(task, reports, news)

@@ -7,6 +7,7 @@ from aiohttp import web
 
 from config.schema import Smoke
 from daemon.core.model import SmokeResult
+from daemon.errors import TransientError
 from daemon.gateway import GatewayAddress
 from daemon.smoke import SmokeJob, run_smoke
 from daemon.smoke.expectations import fill
@@ -341,6 +342,32 @@ async def test_a_gateway_that_misbehaves_fails_the_test(http, clock, reply, told
 
     assert not result.passed
     assert told in result.message
+
+
+async def test_a_gateway_that_takes_no_connection_says_nothing_about_the_canary(http, clock):
+    async with raw_server(hang) as url:
+        pass
+
+    with pytest.raises(TransientError, match="connection refused by"):
+        await run_smoke(a_job(url, retries=2), http, clock, clock.now)
+
+    assert clock.pauses == [0.5, 1.0]
+
+
+async def test_a_gateway_that_takes_connections_again_is_tested_through(http, clock):
+    async with Proxy(canary_answers()).running() as proxy:
+        sent = http.send
+        refused = iter([True])
+
+        async def send(request):
+            if next(refused, False):
+                raise TransientError("connection refused", sent=False)
+            return await sent(request)
+
+        http.send = send
+        result = await run_smoke(a_job(proxy.url, retries=1), http, clock, clock.now)
+
+    assert result.passed
 
 
 @pytest.mark.parametrize(

@@ -126,6 +126,8 @@ CAUSED = [
     ("gateway status-delay 2s", "statuses come 2s after the routes"),
     ("gateway freeze", "frozen proxies, told nothing: 0, 1"),
     ("gateway freeze 1", "frozen proxies, told nothing: 1"),
+    ("gateway unbind", "proxies that cannot bind their listener: 0, 1"),
+    ("gateway unbind 1", "proxies that cannot bind their listener: 1"),
     ("pods fail v1 0.2 --path /work --path /pay", "error-paths /work,/pay, error-rate 0.2"),
     ("pods slow v1 50ms", "2 pods of v1: latency 0.05s"),
     ("pods never-ready v1", "2 pods of v1: never-ready true"),
@@ -149,7 +151,7 @@ def test_a_fault_is_told_listed_and_mended(fault, words, sentence):
 
 ONCE = [
     ("api cut-watches", "cut 0 open watches"),
-    ("gateway thaw", "every proxy is told the newest routes"),
+    ("gateway thaw", "every proxy listens and is told the newest routes"),
     ("gateway restart", "the control plane has restarted"),
     ("gateway restart-proxy 1", "proxy 1 restarts with the routes it had"),
     ("pods crash v1", "2 processes of v1 crashed; they start again"),

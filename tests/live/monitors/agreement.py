@@ -5,11 +5,13 @@ from collections.abc import Iterator, Mapping
 from config.schema import Rollout
 from daemon.core.model import Phase, Record
 from daemon.core.reasons import Reason
+from daemon.core.weights import rest_of
 from tests.live.history import (
     OPEN,
     Commit,
     Item,
     Obj,
+    below_guide,
     destinations,
     guide_of,
     is_guide,
@@ -37,7 +39,10 @@ class WholeWeights(Monitor):
             return
         members = list(destinations(route))
         weights = [weight for _, _, weight in members]
-        if not all(type(it) is int and it >= 0 for it in weights) or sum(weights) != 100:
+        if not all(type(it) is int and it >= 0 for it in weights) or sum(weights) not in (
+            100,
+            10_000,
+        ):
             yield f"the weights are {weights}"
         for _, version, weight in members:
             if weight and version != OPEN and not any(it.version == version for it in item.apps):
@@ -56,7 +61,7 @@ def _others(obj: Obj | None, upstream: str) -> object:
     metadata["annotations"] = {
         k: v for k, v in annotations.items() if not k.startswith("rollout.crossfade.dev/")
     }
-    owned = owned_route(obj, upstream)
+    owned = owned_route(obj, upstream) or below_guide(obj)
     routes = [
         {k: v for k, v in route.items() if k != "routeAction"} if route is owned else route
         for route in routes_of(obj)
@@ -111,7 +116,7 @@ def disagreement(
 
 
 def _guide_fault(
-    guide: Obj, kind: str, record: Record, shares: Mapping[str, int], rollout: Rollout | None
+    guide: Obj, kind: str, record: Record, shares: Mapping[str, float], rollout: Rollout | None
 ) -> str | None:
     headers = response_headers(guide)
     numbers = headers.get("x-crossfade-rollout"), headers.get("x-crossfade-decision")
@@ -130,9 +135,9 @@ def _guide_fault(
     return None
 
 
-def _wanted_shares(record: Record) -> dict[str, int]:
+def _wanted_shares(record: Record) -> dict[str, float]:
     if record.phase in (Phase.SHIFTING, Phase.BAKING):
-        both = {record.stable: 100 - record.weight, str(record.canary): record.weight}
+        both = {record.stable: rest_of(record.weight), str(record.canary): record.weight}
         return {version: weight for version, weight in both.items() if weight}
     if record.phase in (Phase.FINALISING, Phase.RETIRING):
         return {str(record.canary): 100}

@@ -17,7 +17,12 @@ SURELY = 0.2
 STOP_SECONDS = 10.0
 ROUTES = ("virtualservices", "routetables")
 
-BY_ANALYSIS = (Reason.ANALYSIS_PASSED, Reason.UNDECIDED_BY_TIMETABLE, Reason.BAKED)
+BY_ANALYSIS = (
+    Reason.ANALYSIS_PASSED,
+    Reason.RAISED_BY_BUDGET,
+    Reason.UNDECIDED_BY_TIMETABLE,
+    Reason.BAKED,
+)
 BY_OTHER_GROUNDS = (
     Reason.SMOKE_PASSED,
     Reason.CANARY_READY,
@@ -67,7 +72,12 @@ def by_daemon(item: Item) -> bool:
     return isinstance(item, Commit) and item.by_daemon and item.kind in ROUTES and bool(item.new)
 
 
-def weight_on(obj: Obj | None, version: str | None, upstream: str) -> int:
+def by_budget(rollout: Rollout, record: Record) -> bool:
+    """A ramp that has no holds: what it waits for is evidence."""
+    return rollout.ramp == "budget" and record.phase is Phase.SHIFTING
+
+
+def weight_on(obj: Obj | None, version: str | None, upstream: str) -> float:
     return (shares_of(obj, upstream) or {}).get(version or "", 0)
 
 

@@ -19,6 +19,7 @@ from tests.live.monitors.common import (
     DataPlane,
     Monitor,
     Raise,
+    by_budget,
     by_daemon,
     forward,
     is_restore,
@@ -65,7 +66,7 @@ class ReadyPods(_Pods):
             had = max((app.ready for app in found), default=0)
             yield f"{step.before} % -> {step.after} % needs {needed} ready pods, there were {had}"
 
-    def _needed(self, record: Record, weight: int) -> int:
+    def _needed(self, record: Record, weight: float) -> int:
         rollout = self.policy(record)
         if rollout is not None and rollout.capacity == "ignore":
             return 1
@@ -151,8 +152,8 @@ class FreshVerdict(Monitor):
         old, new = step.old, step.new
         assert old is not None
         assert new is not None
-        if rollout is None:
-            return
+        if rollout is None or by_budget(rollout, old):
+            return  # Without a hold the next weight may come between two samples.
         hold = self._hold(old, rollout).total_seconds()
         must_be_live = item.at - max(hold - GRAIN, SURELY)
         for proxy, last in sorted(self._plane.last.items()):
@@ -197,6 +198,7 @@ class HoldApart(Monitor):
                 yield f"{item.at - at:.2f} s after the last raise; the hold is {hold}"
         if rollout is not None:
             hold = rollout.bake if step.after == 100 else rollout.steps[new.step].hold
+            hold = timedelta(0) if by_budget(rollout, new) else hold
             self._last = (new.id, item.at, hold)
 
 

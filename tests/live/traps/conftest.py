@@ -4,6 +4,7 @@ import pytest_asyncio
 
 from daemon.sandbox.kinds import VIRTUAL_SERVICES
 from daemon.sandbox.world import World, WorldOptions
+from tests.live.traps.listening import all_listen
 from tests.live.traps.plot import the_ground
 
 
@@ -28,4 +29,5 @@ async def plot(ground):
     gateway.apply_delay = 0.0
     gateway.reject_everything("")
     gateway.thaw()
+    await all_listen(ground.world)
     await made.clear()

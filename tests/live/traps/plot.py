@@ -69,14 +69,19 @@ WATCHED = {
 
 @dataclass
 class Ground:
-    """The world that all plots of a test process share, and the daemon's adapters in it."""
+    """The world that all plots of a test process share, and what the daemon's adapters need."""
 
     world: World
     cluster: KubeApi
     http: AiohttpHttp
-    adapters: Adapters
+    clock: SystemClock
     people: SandboxClient
     plots: int = 0
+
+    def adapters(self) -> Adapters:
+        """Make adapters that remember nothing of the plots before."""
+        now = self.cluster.server_clock.now
+        return Adapters(self.cluster, self.http, self.clock, router=GlooRouter(), now=now)
 
     def plot(self) -> "Plot":
         self.plots += 1
@@ -90,10 +95,7 @@ async def the_ground(world: World) -> AsyncIterator[Ground]:
     try:
         people = SandboxClient(world.api.url, manager="kubectl-edit")
         async with AiohttpHttp(clock) as http, people:
-            adapters = Adapters(
-                cluster, http, clock, router=GlooRouter(), now=cluster.server_clock.now
-            )
-            yield Ground(world, cluster, http, adapters, people)
+            yield Ground(world, cluster, http, clock, people)
     finally:
         await cluster.close()
 
@@ -110,6 +112,7 @@ class Plot:
         self.changes: dict[str, Any] = {}
         self.decision = 0
         self._ground = ground
+        self._adapters = ground.adapters()
         self._made: list[tuple[Resource, str]] = []
         self._others: list[Plot] = []
 
@@ -333,7 +336,7 @@ class Plot:
             holder[0].news.set()
 
         work = self._work(guide, "v2")
-        task = asyncio.create_task(self._ground.adapters.prove(work, self.rollout, obj, note))
+        task = asyncio.create_task(self._adapters.prove(work, self.rollout, obj, note))
         holder.append(Proving(task))
         try:
             yield holder[0]
@@ -352,7 +355,7 @@ class Plot:
         pods = await self.world.pods(version)
         addresses = tuple(PodAddress(it["metadata"]["name"], it["status"]["podIP"]) for it in pods)
         scope = Scope("echo", self.name, version, None, {version: addresses}, self.rollout.metrics)
-        reading = await self._ground.adapters.provider(self.rollout).read(scope)
+        reading = await self._adapters.provider(self.rollout).read(scope)
         assert not reading.missing, reading.missing
         found = reading.pods[version].values()
         return Counts(int(sum(it.requests for it in found)), int(sum(it.failed for it in found)))
@@ -362,7 +365,7 @@ class Plot:
         obj = await self._find(GlooRouter().address(self.rollout))
         assert obj is not None
         work = self._work(GuideKind.HEADER, canary)
-        return await self._ground.adapters.smoke(work, self.rollout, obj)
+        return await self._adapters.smoke(work, self.rollout, obj)
 
 
 def shown(answer: HttpAnswer) -> tuple[str, str]:

@@ -5,13 +5,16 @@ from contextlib import asynccontextmanager
 import pytest
 
 from daemon.core.model import PROBE_HEADER, GuideKind, Pinned, Weighted
+from daemon.errors import TransientError
 from daemon.ports import Resource
+from tests.live.traps.listening import none_listen
 from tests.live.traps.objects import (
     NAMESPACE,
     NO_WEIGHTS,
     OPEN,
     PINNED,
     V1,
+    V2,
     single,
 )
 from tests.live.traps.plot import ROLLOUT, shown
@@ -173,6 +176,62 @@ async def test_3_a_decision_on_a_frozen_listener_is_unconfirmed_and_proved_when_
     assert said.startswith("0 of 2 proxies shown to serve decision 2")
     assert proof.confirmed_at is not None
     assert set(await plot.asks(5)) == {"v2"}
+
+
+# ---------------------------------------------------------------- 9: a listener that cannot bind
+
+
+async def test_9_a_listener_that_cannot_bind_is_accepted_and_refuses_every_connection(plot):
+    await plot.serve(PINNED)
+    await unbound(plot)
+
+    await plot.serve(single(V2))
+
+    status = await plot.status("Accepted")
+    [below] = status["subresourceStatuses"].values()
+    assert below["state"] == "Accepted", "no status of anything speaks of it"
+
+
+async def test_9_a_decision_behind_such_a_listener_is_not_proved_until_it_listens_again(plot):
+    await plot.serve(PINNED)
+    await unbound(plot)
+
+    await plot.write(Pinned("v1"))
+    async with plot.proving() as proving:
+        said = await proving.told("connection refused by")
+        plot.world.gateway.thaw()
+        proof = await proving.ended()
+
+    assert said.startswith("0 of 2 proxies shown to serve decision 1")
+    assert proof.detail == "2 of 2 proxies shown to serve decision 1"
+
+
+async def test_9_one_proxy_of_two_that_cannot_bind_keeps_a_decision_unconfirmed(plot):
+    await plot.serve(PINNED)
+    await unbound(plot, 1)
+
+    await plot.write(Pinned("v1"))
+    async with plot.proving() as proving:
+        said = await proving.told("1 of 2 proxies shown to serve decision 1")
+
+    where = plot.world.urls[1].removeprefix("http://")
+    assert f"connection refused by {where}" in said
+
+
+async def test_9_a_smoke_test_that_meets_such_a_listener_gives_no_verdict(plot):
+    await plot.serve(PINNED)
+    await plot.write(Pinned("v1"))
+    await plot.proof()
+    await unbound(plot)
+
+    with pytest.raises(TransientError, match="connection refused by"):
+        await plot.smoke()
+
+
+async def unbound(plot, *proxies):
+    """Give proxies (none named: both) a listener they cannot bind; wait until they refuse."""
+    plot.world.gateway.unbind(*proxies)
+    await none_listen(plot.world, *proxies)
 
 
 # ---------------------------------------------------------------- 9: a write is live after up to a second
