@@ -3,7 +3,7 @@
 Where requests go is derived from policy and route at the moment of the work, never remembered.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from functools import partial
 
@@ -14,14 +14,16 @@ from analysis.providers.pods import PodsProvider
 from config.references import resolve_references
 from config.schema import EnvoySource, Rollout
 from daemon.core.model import Proof, SmokeResult, Work
-from daemon.envoy import envoy_provider
+from daemon.envoy import GatewaysAtRest, envoy_provider
 from daemon.errors import CrossfadeError, PermanentError, TransientError
-from daemon.gateway import GatewayAddress, list_proxies, service_of
+from daemon.gateway import GatewayAddress, Proxies, service_of
+from daemon.kube.objects import PodRecord
 from daemon.ports import Clock, Cluster, Http, HttpRequest, Obj
 from daemon.probe import ProofJob, Prover
 from daemon.references import read_reference, resolved
 from daemon.routers.base import Router
 from daemon.smoke.run import SmokeJob, run_smoke
+from daemon.sources import Chosen, choose
 
 MAX_PAGE_BYTES = 1024 * 1024
 """A metrics page of one pod; a longer one is refused, not cut."""
@@ -50,7 +52,9 @@ class Adapters:
         self._clock = clock
         self._router = router
         self._now = now
-        self._prover = Prover(clock, http, cluster, now)
+        self._at_rest = GatewaysAtRest(cluster, clock)
+        self._proxies = Proxies(cluster, clock)
+        self._prover = Prover(clock, http, self._proxies, now)
 
     async def prove(
         self, work: Work, rollout: Rollout, obj: Obj, report: Callable[[Proof], None]
@@ -77,7 +81,7 @@ class Adapters:
         """Run the smoke test of a decision that is proved.
 
         Raises:
-            PermanentError: it cannot run, which says nothing about the canary.
+            CrossfadeError: it cannot run, which says nothing about the canary.
         """
         assert work.canary is not None
         address = self._address(rollout, obj)
@@ -114,10 +118,10 @@ class Adapters:
         if service is None:
             return None
         try:
-            proxies = await list_proxies(self._cluster, service)
+            listing = await self._proxies.known(service)
         except CrossfadeError:
             return None
-        return next(iter(proxies), None)
+        return next(iter(listing.proxies), None)
 
     def provider(self, rollout: Rollout) -> Provider:
         """Build the metrics provider that the policy names.
@@ -128,18 +132,40 @@ class Adapters:
         interval = rollout.analysis.interval.total_seconds()
         return self._provider(rollout, min(LONGEST_FETCH, 0.8 * interval))
 
+    async def choose(self, rollout: Rollout, scope: Scope, records: Iterable[PodRecord]) -> Chosen:
+        """Find what counts a rollout's requests, where its policy names no source."""
+        return await choose(rollout, scope, records, self.provider)
+
+    def provider_at_rest(self, rollout: Rollout) -> Provider | None:
+        """Build what reads stable while nothing is rolled out; None where that is a Prometheus.
+
+        A Prometheus is others' too, and serves many targets: it is asked while there is a rollout.
+
+        Raises:
+            ProviderError: a reference cannot be looked up.
+        """
+        if rollout.metrics.prometheus is not None or rollout.metrics.auto:
+            return None
+        return self._provider(rollout, LONGEST_FETCH, self._at_rest)
+
     async def metrics_fault(self, rollout: Rollout) -> str:
         """Say why nothing could be judged by these metrics; empty where that shows only later."""
-        if rollout.metrics.envoy is None:
+        if rollout.metrics.envoy is None and rollout.metrics.series.upstream is None:
             return ""
         nobody = Scope(rollout.namespace, rollout.name, "", None, {}, rollout.metrics)
         try:
-            await self._provider(rollout, PREFLIGHT_FETCH).read(nobody)
+            provider = self._provider(rollout, PREFLIGHT_FETCH)
+            try:
+                await provider.read(nobody)
+            finally:
+                await provider.close()
         except ProviderError as problem:
             return str(problem)
         return ""
 
-    def _provider(self, rollout: Rollout, timeout: float) -> Provider:
+    def _provider(
+        self, rollout: Rollout, timeout: float, at_rest: GatewaysAtRest | None = None
+    ) -> Provider:
         if rollout.metrics.prometheus is not None:
             from daemon.prometheus import prometheus_provider
 
@@ -150,17 +176,31 @@ class Adapters:
             source = rollout.metrics.prometheus.model_copy(update={"url": url})
             return prometheus_provider(source, self._clock, timeout)
         if rollout.metrics.envoy is not None:
-            return self._envoy_provider(rollout, rollout.metrics.envoy, timeout)
-        return PodsProvider(self._fetch, self._clock.monotonic, timeout=timeout)
+            return self._envoy_provider(rollout, rollout.metrics.envoy, timeout, at_rest)
+        if rollout.metrics.pods is not None:
+            return PodsProvider(self._fetch, self._clock.monotonic, timeout=timeout)
+        raise RefusedError("which metrics tell the versions apart is not known yet")
 
-    def _envoy_provider(self, rollout: Rollout, source: EnvoySource, timeout: float) -> Provider:
+    def _envoy_provider(
+        self,
+        rollout: Rollout,
+        source: EnvoySource,
+        timeout: float,
+        at_rest: GatewaysAtRest | None,
+    ) -> Provider:
         try:
             upstream = self._router.cluster(resolved(rollout))
         except PermanentError as problem:
             raise RefusedError(str(problem)) from problem
         fetch = partial(self._fetch, largest=LARGEST_PAGE)
         return envoy_provider(
-            source, upstream, self._cluster, self._clock, fetch=fetch, timeout=timeout
+            source,
+            upstream,
+            self._cluster,
+            self._clock,
+            fetch=fetch,
+            timeout=timeout,
+            at_rest=at_rest,
         )
 
     async def _fetch(self, url: str, seconds: float, largest: int = MAX_PAGE_BYTES) -> bytes:

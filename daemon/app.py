@@ -14,7 +14,7 @@ import signal
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 
@@ -23,10 +23,9 @@ import structlog
 from config.errors import PolicyError
 from config.schema import Policy
 from daemon.adapters import Adapters
-from daemon.background import Tools
 from daemon.carry_out import Hands
 from daemon.clock import SystemClock
-from daemon.core.model import TargetKey
+from daemon.core.model import Outage, TargetKey
 from daemon.errors import CrossfadeError, ForbiddenError
 from daemon.evidence import Evidence, Stored
 from daemon.http import AiohttpHttp
@@ -43,6 +42,7 @@ from daemon.routers.gloo import GlooRouter
 from daemon.scheduler import Scheduler
 from daemon.settings import Settings
 from daemon.targets import Targets
+from daemon.tools import Tools
 from daemon.watcher import Watcher
 from daemon.web.health import Heartbeats
 from daemon.web.metrics import Metrics
@@ -129,6 +129,7 @@ class App:
                     router,
                     now=now,
                     jumped_at=lambda: cluster.server_clock.jumped_at,
+                    outages=lambda: _outages(cluster, clock),
                     new_id=lambda: f"{now():%Y%m%d-%H%M%S}-{rng.getrandbits(16):04x}",
                     writer=writer,
                     metrics_fault=adapters.metrics_fault,
@@ -147,6 +148,8 @@ class App:
                     wake=self.queue.put,
                     proved=self._save_proof,
                     shared=lambda key, percent: self.metrics.seen(str(key), percent),
+                    provider_at_rest=adapters.provider_at_rest,
+                    choose=adapters.choose,
                 ),
             ),
             self.memories,
@@ -233,7 +236,7 @@ class App:
         memory = self.memories.setdefault(key, Memory())
         memory.saved = stored.record
         memory.confirmed = stored.confirmed
-        memory.counts = stored.counts
+        memory.kept = stored.kept
 
     async def _drain(self) -> None:
         """Stop deciding; let the write in flight end; flush what is worth keeping."""
@@ -306,6 +309,15 @@ class App:
         if self._stop.is_set():
             return "stopping"
         return None if self._synced else "the caches are not filled yet"
+
+
+def _outages(cluster: KubeApi, clock: Clock) -> tuple[Outage, ...]:
+    """Return when the API server was out of reach, in its own time."""
+    now, moment = cluster.server_clock.now(), clock.monotonic()
+    return tuple(
+        Outage(now - timedelta(seconds=moment - since), now - timedelta(seconds=moment - until))
+        for since, until in cluster.reach.lost()
+    )
 
 
 def runs_in_cluster() -> bool:

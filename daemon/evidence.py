@@ -1,4 +1,4 @@
-"""The evidence ConfigMap of a target: its policy, a copy of the record, confirmedAt, counts.
+"""The evidence ConfigMap of a target: its policy, a copy of the record, confirmedAt, the evidence.
 
 One ConfigMap `crossfade.<namespace>.<target>` in the daemon's own namespace. Best effort: losing it
 costs statistical power, history, or a pause; never safety. The one write that must succeed is the
@@ -6,17 +6,20 @@ policy, before a rollout begins. References `${...}` are stored unresolved, so n
 """
 
 import asyncio
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from analysis.journal import LARGEST_TEXT
 from config.schema import Rollout
 from config.stored import dump_rollout, load_rollout
 from daemon.core.model import Damaged, Record, TargetKey
 from daemon.core.record import format_record, format_time, parse_record, parse_time
 from daemon.errors import ConflictError, NotFoundError
+from daemon.kept import NOTHING_KEPT, Kept
 from daemon.kube.objects import CONFIGMAPS
 from daemon.ports import Cluster, Obj
 
@@ -24,8 +27,11 @@ PREFIX = "crossfade."
 MANAGED_BY = {"app.kubernetes.io/managed-by": "crossfade"}
 SELECTOR = "app.kubernetes.io/managed-by=crossfade"
 MAX_COUNTS_BYTES = 256 * 1024
-"""A ConfigMap holds 1 MiB; the counts keep clear of it."""
-MAX_PAGES = 20
+MAX_JOURNAL_BYTES = LARGEST_TEXT
+"""A ConfigMap holds 1 MiB; counts and journal keep clear of it together."""
+PAGE = 20
+"""ConfigMaps of one answer: with their journals they are some megabytes at most."""
+MAX_PAGES = 500
 """10,000 targets; more ConfigMaps with our label are not ours."""
 
 
@@ -35,13 +41,13 @@ class Stored:
 
     Attributes:
         confirmed: (rollout id, decision) -> when it was proved; one entry at most.
-        counts: the judge's state of a rollout, as plain data.
+        kept: the judge's evidence.
     """
 
     rollout: Rollout | None = None
     record: Record | None = None
     confirmed: Mapping[tuple[str, int], datetime] = field(default_factory=dict)
-    counts: Mapping[str, Any] = field(default_factory=dict)
+    kept: Kept = NOTHING_KEPT
 
 
 @dataclass(slots=True)
@@ -51,7 +57,7 @@ class Draft:
     rollout: Rollout
     record: Record | None = None
     confirmed: tuple[str, int, datetime] | None = None
-    counts: Mapping[str, Any] = field(default_factory=dict)
+    kept: Kept = NOTHING_KEPT
 
 
 class Evidence:
@@ -61,7 +67,7 @@ class Evidence:
         self._cluster = cluster
         self._namespace = namespace
         self._versions: dict[TargetKey, str] = {}
-        self._texts: dict[TargetKey, Mapping[str, str]] = {}
+        self._digests: dict[TargetKey, bytes] = {}
         self._turns: dict[TargetKey, asyncio.Lock] = {}
 
     async def load_all(self) -> dict[TargetKey, Stored]:
@@ -74,7 +80,7 @@ class Evidence:
         token = ""
         for _ in range(MAX_PAGES):
             page = await self._cluster.list_page(
-                CONFIGMAPS, self._namespace, label_selector=SELECTOR, token=token
+                CONFIGMAPS, self._namespace, label_selector=SELECTOR, limit=PAGE, token=token
             )
             for obj in page.get("items") or ():
                 if (key := _key(obj)) is not None:
@@ -94,8 +100,10 @@ class Evidence:
         # A proof and a look may save at the same moment; two writes would only conflict.
         async with self._turns.setdefault(key, asyncio.Lock()):
             texts = _texts(draft)
-            if self._texts.get(key) != texts:
+            digest = hashlib.sha256(json.dumps(texts, sort_keys=True).encode()).digest()
+            if self._digests.get(key) != digest:
                 await self._save(key, texts)
+                self._digests[key] = digest
 
     async def _save(self, key: TargetKey, texts: Mapping[str, str]) -> None:
         body: Obj = {
@@ -114,7 +122,6 @@ class Evidence:
             # Somebody wrote, or created it: theirs is of no use to us, only its version is.
             stored = await self._write_over(key, body)
         self._remember(key, stored)
-        self._texts[key] = texts
 
     async def _write(self, key: TargetKey, body: Obj) -> Obj:
         version = self._versions.get(key)
@@ -148,14 +155,17 @@ def _texts(draft: Draft) -> dict[str, str]:
     texts = {"policy.json": json.dumps(dump_rollout(draft.rollout), sort_keys=True)}
     if draft.record is not None:
         texts["record.json"] = format_record(draft.record)
-    counts: dict[str, Any] = {"judge": dict(draft.counts)}
+    counts: dict[str, Any] = {"judge": dict(draft.kept.counts)}
     if draft.confirmed is not None:
         rollout, decision, at = draft.confirmed
         counts |= {"id": rollout, "decision": decision, "confirmedAt": format_time(at)}
     text = json.dumps(counts, sort_keys=True)
     if len(text) > MAX_COUNTS_BYTES:
         text = json.dumps(counts | {"judge": {}}, sort_keys=True)
-    return texts | {"counts.json": text}
+    texts["counts.json"] = text
+    if 0 < len(draft.kept.journal) <= MAX_JOURNAL_BYTES:
+        texts["journal.json"] = draft.kept.journal
+    return texts
 
 
 def _read(data: Mapping[str, str]) -> Stored:
@@ -165,7 +175,7 @@ def _read(data: Mapping[str, str]) -> Stored:
         rollout=_rollout(data.get("policy.json", "")),
         record=None if isinstance(record, Damaged) else record,
         confirmed=_confirmed(counts),
-        counts=_mapping(counts.get("judge")),
+        kept=Kept(_mapping(counts.get("judge")), data.get("journal.json", "")),
     )
 
 

@@ -1,7 +1,8 @@
 """Where the gateway is: the address of a request that meets the owned route, and the proxies.
 
 Shared by routers (which derive the address), probe and smoke (which go there). Nothing here sends a
-request to the gateway or judges an answer.
+request to the gateway or judges an answer. A listing of proxies is used for two seconds and never
+longer.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,9 +12,13 @@ from urllib.parse import urlsplit
 
 from daemon.errors import PermanentError
 from daemon.kube.objects import ENDPOINTSLICES
-from daemon.ports import Cluster, Obj
+from daemon.ports import Clock, Cluster, Obj
 
 SERVICE_LABEL = "kubernetes.io/service-name"
+LISTING_SECONDS = 2.0
+"""How long a listing is good: one proxy that left must not be waited for longer."""
+MAX_SERVICES = 64
+"""Gateways whose last listing is kept; a daemon has one or a few, the oldest go."""
 MAX_PAGES = 20
 """Pages of 500 slices of one Service: no cluster has more; a server that loops is left here."""
 
@@ -78,6 +83,49 @@ class GatewayCluster(NamedTuple):
 
     url: str
     name: str
+
+
+class Listing(NamedTuple):
+    """The proxies of a gateway, and until when (monotonic seconds) that may be believed."""
+
+    proxies: tuple[str, ...]
+    good_until: float
+
+
+class Proxies:
+    """The proxies of gateways, and each one's last listing while that is good."""
+
+    def __init__(self, cluster: Cluster, clock: Clock) -> None:
+        self._cluster = cluster
+        self._clock = clock
+        self._last: dict[GatewayService, Listing] = {}
+
+    async def known(self, service: GatewayService) -> Listing:
+        """Return the last listing while it is good, else a new one: enough to choose a proxy by.
+
+        Raises:
+            CrossfadeError: there is no good listing, and the EndpointSlices cannot be read.
+        """
+        last = self._last.get(service)
+        if last is not None and self._clock.monotonic() < last.good_until:
+            return last
+        return await self.listed(service)
+
+    async def listed(self, service: GatewayService) -> Listing:
+        """List the proxies now: what is to be proved everywhere must not miss who has just joined.
+
+        Raises:
+            CrossfadeError: the EndpointSlices cannot be read.
+        """
+        asked = self._clock.monotonic()
+        proxies = await list_proxies(self._cluster, service)
+        # Good from when it was asked for: what came late is old when it comes.
+        listing = Listing(proxies, asked + LISTING_SECONDS)
+        self._last.pop(service, None)
+        self._last[service] = listing
+        while len(self._last) > MAX_SERVICES:
+            del self._last[next(iter(self._last))]
+        return listing
 
 
 async def list_proxies(cluster: Cluster, service: GatewayService) -> tuple[str, ...]:

@@ -1,12 +1,12 @@
 """What this process remembers of one target. Losing it costs time or evidence, never safety."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from daemon.core.model import Findings, Held, Record
 from daemon.core.reasons import Reason
+from daemon.kept import NOTHING_KEPT, Kept
 from daemon.ports import Obj
 
 
@@ -25,7 +25,9 @@ class Memory:
             once and not at every look.
         failures: reconciles in a row that raised.
         confirmed: (rollout id, decision) -> when it was proved, from before a restart.
-        counts: the judge's memory of the running rollout, as plain data for the evidence.
+        kept: the judge's evidence as it was last written down; `evidence` brings it up to date.
+        keeping: writes it down, while somebody judges.
+        evidence_saved: when evidence was last sent to its ConfigMap (monotonic).
     """
 
     findings: Findings = field(default_factory=Findings)
@@ -38,4 +40,12 @@ class Memory:
     told: dict[Reason, tuple[str, float]] = field(default_factory=dict)
     failures: int = 0
     confirmed: Mapping[tuple[str, int], datetime] = field(default_factory=dict)
-    counts: Mapping[str, Any] = field(default_factory=dict)
+    kept: Kept = NOTHING_KEPT
+    keeping: Callable[[], Kept] | None = None
+    evidence_saved: float | None = None
+
+    def evidence(self) -> Kept:
+        """Return the evidence to save, as after the last look."""
+        if self.keeping is not None:
+            self.kept = self.keeping()
+        return self.kept

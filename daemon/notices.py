@@ -18,6 +18,22 @@ REPEAT_SECONDS = 600.0
 """The least time between two notices of one reason about one target with different numbers."""
 EACH_IS_NEWS = frozenset({Reason.REQUEST_IGNORED})
 """Answers to a person: each is told, however soon after the last."""
+ON_THE_WAY = frozenset(
+    {
+        Reason.CANARY_READY,
+        Reason.SMOKE_PASSED,
+        Reason.SMOKE_SKIPPED,
+        Reason.ANALYSIS_PASSED,
+        Reason.RAISED_BY_BUDGET,
+        Reason.UNDECIDED_BY_TIMETABLE,
+        Reason.BAKED,
+        Reason.RETIRED,
+    }
+)
+"""The steps of a release: its Deployment tells them all, and the route, which many may share, only
+what began, what ended, and what needs a person."""
+ABOUT_THE_ROUTE = frozenset({Reason.ROUTE_WARNING})
+"""No Deployment can do anything about it."""
 MAX_REASONS = 64
 """More reasons than there are; a bound on what is remembered."""
 
@@ -37,7 +53,10 @@ class Notices:
         notices: tuple[Notice, ...],
         about: tuple[Regarding, ...],
     ) -> None:
-        """Tell each notice that is news, on every object it is about."""
+        """Tell each notice that is news; `about` is the route, then the Deployment if there is one.
+
+        Each notice stands on both, but for those that are plainly about one of them.
+        """
         for notice in notices:
             if self._is_news(memory, notice):
                 self._tell(key, notice, about)
@@ -65,7 +84,7 @@ class Notices:
         facts: dict[str, Any] = {"target": str(key), "reason": str(notice.reason)}
         log = self._log.warning if notice.warning else self._log.info
         log("rollout.told", message=notice.message, **facts)
-        for obj in about:
+        for obj in _places(notice, about):
             self._events.tell(
                 obj,
                 str(notice.reason),
@@ -73,3 +92,10 @@ class Notices:
                 action="Decide",
                 warning=notice.warning,
             )
+
+
+def _places(notice: Notice, about: tuple[Regarding, ...]) -> tuple[Regarding, ...]:
+    """Choose where a notice stands; `about` is the route, then the Deployment if there is one."""
+    if notice.reason in ABOUT_THE_ROUTE:
+        return about[:1]
+    return about[-1:] if notice.reason in ON_THE_WAY and not notice.warning else about

@@ -17,6 +17,7 @@ from daemon.core.model import (
     Damaged,
     Fresh,
     Observation,
+    Outage,
     Phase,
     Record,
     RouteSeen,
@@ -85,6 +86,7 @@ class Observer:
         *,
         now: Callable[[], datetime],
         jumped_at: Callable[[], datetime | None],
+        outages: Callable[[], tuple[Outage, ...]] = tuple,
         new_id: Callable[[], str],
         writer: str,
         metrics_fault: Callable[[Rollout], Awaitable[str]] | None = None,
@@ -94,6 +96,7 @@ class Observer:
         self._router = router
         self._now = now
         self._jumped_at = jumped_at
+        self._outages = outages
         self._new_id = new_id
         self._writer = writer
         self._metrics_fault = metrics_fault
@@ -144,6 +147,7 @@ class Observer:
                 holding=memory.holding,
                 done=memory.done,
                 jumped_at=self._jumped_at(),
+                outages=self._outages(),
             ),
             obj,
         )

@@ -12,13 +12,17 @@ from datetime import datetime
 
 from daemon.core.model import DECISION_HEADER, PROBE_HEADER, ROLLOUT_HEADER, GuideKind, Proof
 from daemon.errors import CrossfadeError, ForbiddenError, NotFoundError, TransientError
-from daemon.gateway import GatewayAddress, GatewayService, list_proxies, service_of
-from daemon.ports import Clock, Cluster, Http, HttpAnswer, HttpRequest
+from daemon.gateway import (
+    LISTING_SECONDS,
+    GatewayAddress,
+    GatewayService,
+    Proxies,
+    service_of,
+)
+from daemon.ports import Clock, Http, HttpAnswer, HttpRequest
 
 POLL_SECONDS = 0.075
 """Between two requests to one proxy; a write is live within a second."""
-LIST_SECONDS = 2.0
-"""Between two readings of the proxies: one that left must not be waited for longer."""
 PROBE_TIMEOUT_SECONDS = 5.0
 """The answer comes from the application, which may be slow."""
 REPORT_SECONDS = 1.0
@@ -97,11 +101,11 @@ class Prover:
     """Proves decisions, one call each; holds nothing between them."""
 
     def __init__(
-        self, clock: Clock, http: Http, cluster: Cluster, now: Callable[[], datetime]
+        self, clock: Clock, http: Http, proxies: Proxies, now: Callable[[], datetime]
     ) -> None:
         self._clock = clock
         self._http = http
-        self._cluster = cluster
+        self._proxies = proxies
         self._now = now
 
     async def prove(self, job: ProofJob, report: Report) -> Proof:
@@ -130,8 +134,7 @@ class Prover:
             try:
                 while True:
                     if self._clock.monotonic() >= due:
-                        due = self._clock.monotonic() + LIST_SECONDS
-                        await self._list(service, seen)
+                        due = await self._list(service, seen)
                     _collect(running, seen)
                     if seen.unlistable or seen.complete():
                         return seen
@@ -144,15 +147,18 @@ class Prover:
                 for task in running.values():
                     task.cancel()
 
-    async def _list(self, service: GatewayService, seen: _Seen) -> None:
+    async def _list(self, service: GatewayService, seen: _Seen) -> float:
+        """Take in the proxies; return when they are to be listed again."""
+        again = self._clock.monotonic() + LISTING_SECONDS
         try:
-            seen.proxies = await list_proxies(self._cluster, service)
+            seen.proxies, again = await self._proxies.listed(service)
             seen.trouble = ""
         except (ForbiddenError, NotFoundError) as error:
             seen.unlistable = str(error)
         except CrossfadeError as error:
             # The last listing holds for probing, but nothing is confirmed on it.
             seen.trouble = str(error)
+        return again
 
     async def _ask(self, job: ProofJob, url: str) -> str:
         """Ask once; return what is wrong with the answer, or nothing."""

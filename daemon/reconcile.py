@@ -16,7 +16,7 @@ import structlog
 
 from config.schema import Rollout
 from daemon import account
-from daemon.background import Beside, Tools
+from daemon.background import Beside
 from daemon.carry_out import Hands, Outcome, Result
 from daemon.core.decide import decide
 from daemon.core.model import (
@@ -48,8 +48,11 @@ from daemon.evidence import Draft, Evidence
 from daemon.memory import Memory
 from daemon.notices import Notices
 from daemon.observe import Observer, Subject
+from daemon.past import AtRest
 from daemon.ports import Clock, Obj
+from daemon.sources import with_source
 from daemon.targets import Targets
+from daemon.tools import Tools
 from daemon.watcher import Watcher
 from daemon.web.metrics import Metrics
 
@@ -62,6 +65,12 @@ REFUSED_LOOK = timedelta(seconds=30)
 """What a person has to change first is looked at less often; watches tell most changes anyway."""
 PROOF_SECONDS = 2.0
 """A proof comes within this as a rule; the evidence of a decision and its proof is one write."""
+EVIDENCE_SECONDS = 60.0
+"""What was judged since the last save: a crash costs so much evidence, and `explain` is so old."""
+HELD_FROM_PROOF = frozenset({Phase.SHIFTING, Phase.BAKING})
+"""Whose hold begins with the proof: that moment must outlive us. Elsewhere it is proved again."""
+STABLE_ALONE = frozenset({Phase.IDLE, Phase.PREPARING, Phase.ROLLED_BACK})
+"""In Preparing nothing is exposed yet, and it can take as long as the canary's pods do."""
 KINDS: Final[Mapping[type[Exception], str]] = {
     TransientError: "transient",
     ConflictError: "conflict",
@@ -178,7 +187,8 @@ class Reconciler:
         if outcome.result is Result.OVERTAKEN:
             return AT_ONCE
         await self._save_when_due(key, subject.rollout, decision, memory)
-        self._assign(key, subject.rollout, decision, memory)
+        record = decision.record if outcome.result is Result.WRITTEN else seen.record
+        self._assign(key, subject.rollout, decision, memory, record)
         return decision.next_look
 
     def _subject(self, key: TargetKey, memory: Memory) -> Subject | None:
@@ -260,7 +270,7 @@ class Reconciler:
         """
         try:
             await self._world.evidence.save(
-                subject.key, Draft(subject.rollout, decision.record, None, memory.counts)
+                subject.key, Draft(subject.rollout, decision.record, None, memory.evidence())
             )
         except TransientError:
             raise  # looked at again soon, as after any fault of the API server
@@ -281,8 +291,15 @@ class Reconciler:
     async def _save_when_due(
         self, key: TargetKey, rollout: Rollout, decision: Decision, memory: Memory
     ) -> None:
-        """Save a written record at once, or with its proof where that is about to come."""
-        if memory.unsaved_since is None or memory.saved is None:
+        """Save a written record at once, or with its proof where that is about to come.
+
+        In a long hold what was judged is saved now and then.
+        """
+        if memory.saved is None:
+            return
+        if memory.unsaved_since is None:
+            if self._evidence_is_old(memory):
+                await self._save(key, rollout, memory)
             return
         waited = self._world.clock.monotonic() - memory.unsaved_since
         proving = decision.work is not None and decision.work.prove
@@ -290,22 +307,30 @@ class Reconciler:
         if not proving or back or waited >= PROOF_SECONDS:
             await self._save(key, rollout, memory)
 
+    def _evidence_is_old(self, memory: Memory) -> bool:
+        if memory.keeping is None or memory.evidence_saved is None:
+            return False
+        return self._world.clock.monotonic() - memory.evidence_saved >= EVIDENCE_SECONDS
+
     async def _save(self, key: TargetKey, rollout: Rollout, memory: Memory) -> None:
         """Save the evidence, best effort."""
         memory.unsaved_since = None
-        proof, saved = memory.findings.proof, memory.saved
+        memory.evidence_saved = self._world.clock.monotonic()
+        proof, saved, kept = memory.findings.proof, memory.saved, memory.evidence()
         confirmed = None
         if proof is not None and saved is not None and proof.rollout == saved.id:
             at = proof.confirmed_at
             confirmed = None if at is None else (proof.rollout, proof.decision, at)
         with suppress(CrossfadeError):
-            await self._world.evidence.save(key, Draft(rollout, saved, confirmed, memory.counts))
+            await self._world.evidence.save(key, Draft(rollout, saved, confirmed, kept))
 
     async def save_proof(self, key: TargetKey) -> None:
         """Save confirmedAt at once, so that a restart does not start the hold again."""
         memory = self.memory(key)
         subject = self._subject(key, memory)
-        if subject is not None and memory.saved is not None and memory.saved.phase in ACTIVE:
+        if subject is None or memory.saved is None:
+            return
+        if memory.saved.phase in HELD_FROM_PROOF:
             await self._save(key, subject.rollout, memory)
 
     async def save_all(self) -> None:
@@ -318,13 +343,21 @@ class Reconciler:
 
     # ------------------------------------------------------------ the work beside
 
-    def _assign(self, key: TargetKey, rollout: Rollout, decision: Decision, memory: Memory) -> None:
+    def _assign(
+        self,
+        key: TargetKey,
+        rollout: Rollout,
+        decision: Decision,
+        memory: Memory,
+        record: object,
+    ) -> None:
         if self._group is None or self.draining:
             return
         if key not in self._beside:
             self._beside[key] = Beside(key, memory, self._world.tools)
         obj = memory.written or self._world.watcher.route(rollout)
-        self._beside[key].assign(decision.work, rollout, obj, self._group)
+        at_rest = _at_rest(rollout, record)
+        self._beside[key].assign(decision.work, rollout, obj, self._group, at_rest)
 
     def _let_go(self, key: TargetKey) -> None:
         if (beside := self._beside.pop(key, None)) is not None:
@@ -336,6 +369,15 @@ class Reconciler:
         """Cancel the work beside of all targets."""
         for beside in self._beside.values():
             beside.stop()
+
+
+def _at_rest(rollout: Rollout, record: object) -> AtRest | None:
+    """Say whose past is read, while only stable gets requests and nothing is shifted."""
+    if not isinstance(record, Record) or record.phase not in STABLE_ALONE:
+        return None
+    # Where the policy names no source, it is the one that was proved for the last rollout.
+    metrics = with_source(rollout, record.source or "").metrics
+    return AtRest(record.stable, record.stable_revision, metrics)
 
 
 def _standing_work(rollout: Rollout, seen: Observation) -> Work | None:

@@ -17,6 +17,7 @@ from daemon.cli.text import plain, words
 from daemon.core.model import Damaged, Phase, Record, TargetKey, Verb
 from daemon.core.reasons import Reason
 from daemon.core.record import parse_time
+from daemon.core.weights import rest_of
 from daemon.errors import ForbiddenError, TransientError
 from daemon.kube.objects import EVENTS
 from daemon.ports import Obj
@@ -54,6 +55,8 @@ def _fulfilled(key: TargetKey, record: Record, wish: Wish) -> str | None:
                 f"{key}: there is nothing to abort: {record.stable} serves everybody; to go back "
                 f"to another version: crossfade retry {key} --version VERSION"
             )
+        case Verb.PROMOTE, Phase.BAKING if wish.skip:
+            return None  # At 100 % a check can still be skipped.
         case Verb.PROMOTE, Phase.BAKING | Phase.FINALISING | Phase.RETIRING:
             return f"{record.canary} is at 100% already ({words(record.phase)})"
         case Verb.PAUSE, _ if record.paused is not None:
@@ -143,7 +146,7 @@ def _fall(before: Record, record: Record) -> str:
     canary = before.canary or record.canary or "the new version"
     if before.weight == 0:
         return f"{canary} stays at 0%, {record.stable} serves everybody."
-    return f"{canary} {before.weight}% → 0%, {record.stable} {100 - before.weight}% → 100%."
+    return f"{canary} {before.weight}% → 0%, {record.stable} {rest_of(before.weight)}% → 100%."
 
 
 def _promoted(written: Written, before: Record | None, record: Record) -> str | None:

@@ -15,7 +15,7 @@ from daemon.cli.exits import Failure
 from daemon.cli.find import Found, list_all
 from daemon.cli.session import Session
 from daemon.core.model import Record, Request, TargetKey, Verb
-from daemon.core.record import cut, format_time
+from daemon.core.record import MAX_BY_BYTES, cut, format_time
 from daemon.core.requests import REQUEST_ANNOTATION, parse_request, request_time
 from daemon.errors import ConflictError, InvalidError
 from daemon.kube.objects import DEPLOYMENTS
@@ -146,7 +146,7 @@ def _text(request_id: str, wish: Wish, found: Found, user: str) -> str:
         members["rollout"] = found.known.id
     optional = {
         "version": wish.version,
-        "by": cut(user, 64),
+        "by": cut(user, MAX_BY_BYTES),
         "reason": cut(wish.reason),
         "skip": list(wish.skip),
     }

@@ -180,6 +180,7 @@ def _following(status: Status) -> dict[str, Any] | None:
 
 def _members(record: Record) -> dict[str, Any]:
     paused, held, confirmed = record.paused, record.held, record.confirmed
+    promote = record.promote
     return {
         "phase": str(record.phase),
         "id": record.id,
@@ -195,6 +196,8 @@ def _members(record: Record) -> dict[str, Any]:
         "paused": paused
         and {"reason": paused.reason, "by": paused.by, "at": format_time(paused.at)},
         "held": held and {"reason": str(held.reason), "since": format_time(held.since)},
+        "promote": promote
+        and {"skip": list(promote.skip), "by": promote.by, "reason": promote.reason},
         "rejected": list(record.rejected),
         "deployments": list(record.deployments),
     }

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from analysis.ramp import timetable_of
 from daemon.cli.evidence import Evidence
 from daemon.cli.find import ENDED, Found
 from daemon.cli.text import ago, countdown, plain, words
 from daemon.core.model import Damaged, Phase, Record, TargetKey
+from daemon.core.weights import FULL
 
 WITH_WEIGHT = (Phase.SHIFTING, Phase.BAKING, Phase.FINALISING, Phase.RETIRING)
 ON_STEPS = (Phase.SHIFTING, Phase.BAKING)
@@ -31,7 +33,7 @@ class Next:
 
     what: str
     at: datetime | None = None
-    weight: int | None = None
+    weight: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ def status_of(found: Found, now: datetime) -> Status:
     if not isinstance(record, Record):
         return Status(found.key, Standing.BLOCKED, None, None, None, None, _lost(record), route)
     evidence = found.evidence
-    on_step = record.phase in ON_STEPS
+    on_step = record.phase in ON_STEPS and not (evidence and evidence.by_budget)
     return Status(
         key=found.key,
         state=_state(record),
@@ -125,11 +127,26 @@ def _next(record: Record, evidence: Evidence | None) -> Next | None:
 
 
 def _next_step(record: Record, evidence: Evidence | None) -> Next | None:
+    if evidence is not None and evidence.by_budget:
+        return _next_by_budget(record, evidence)
     if evidence is None or not record.step + 1 < len(evidence.steps):
         return None
     weight = evidence.steps[record.step + 1].weight
     end = _end(record, evidence, evidence.steps[record.step].hold)
     return Next(f"{weight}%", end, weight=weight)
+
+
+def _next_by_budget(record: Record, evidence: Evidence) -> Next:
+    """Tell the timetable's next weight; the evidence may allow more at any look."""
+    begun = record.ramp_since or (evidence.confirmed_at(record) if record.weight else None)
+    planned = [(it.weight, it.hold) for it in evidence.steps]
+    if begun is None or any(hold is None for _, hold in planned):
+        return Next("as much as the evidence allows")
+    timetable = timetable_of([(weight, hold.total_seconds()) for weight, hold in planned if hold])
+    later = [(at, weight) for at, weight in timetable.steps if weight > record.weight]
+    seconds, weight = later[0] if later else (timetable.ends, FULL)
+    what = f"at least {weight}%" if later else f"{FULL}%"
+    return Next(what, begun + timedelta(seconds=seconds), weight=weight)
 
 
 def _end(record: Record, evidence: Evidence | None, hold: timedelta | None) -> datetime | None:

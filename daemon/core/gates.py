@@ -41,7 +41,6 @@ from daemon.core.situation import (
     candidates,
     current,
     drift,
-    judged,
     of_version,
     pending_abort,
     serving,
@@ -49,6 +48,7 @@ from daemon.core.situation import (
     smoke_result,
     stable_can_serve,
 )
+from daemon.core.skipped import deciding
 from daemon.core.starting import prepare
 
 Rule = Callable[[Rollout, Observation], Decision | None]
@@ -180,9 +180,9 @@ def _wait_for_pods_in_smoke(rollout: Rollout, seen: Observation) -> Decision:
 
 
 def failing_canary_goes_back(rollout: Rollout, seen: Observation) -> Decision | None:
-    """A Fail counts for any decision of the same rollout and revision."""
+    """A Fail counts for any decision of the same rollout and revision, unless it is skipped."""
     record = current(seen)
-    smoke, finding = smoke_result(seen), judged(seen)
+    smoke, finding = smoke_result(seen), deciding(rollout, seen)
     if record.phase is Phase.SMOKE and smoke and not smoke.passed:
         return roll_back(rollout, seen, Reason.SMOKE_FAILED, smoke.message, fate=Fate.REJECTED)
     exposed = record.phase in (Phase.SHIFTING, Phase.BAKING)

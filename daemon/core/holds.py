@@ -13,7 +13,8 @@ from daemon.core.model import Decision, Judged, Notice, Observation, Pause, Phas
 from daemon.core.moves import OURS, Fate, hold, is_one_wait, roll_back, stay, write
 from daemon.core.reasons import Reason
 from daemon.core.record import in_record_precision
-from daemon.core.situation import current, judged
+from daemon.core.situation import current
+from daemon.core.skipped import deciding, in_words
 
 LOOKS_BEFORE_STALE = 3
 """Intervals without a new judgement after which the last one is of yesterday."""
@@ -29,19 +30,21 @@ HELD_BY: dict[Ground, Reason] = {
 """The reason in which a ground is told; every other one is told as Undecided, and holds as well."""
 
 
-def grounds(seen: Observation) -> tuple[Reason, str]:
+def grounds(rollout: Rollout, seen: Observation) -> tuple[Reason, str]:
     """Return what a judgement leads on by, in a reason and a sentence."""
-    finding = judged(seen)
+    finding = deciding(rollout, seen)
     assert finding is not None
+    skips = in_words(current(seen).promote)
+    message = finding.judgement.message + (f"; {skips}" if skips else "")
     if finding.judgement.verdict is Verdict.PASS:
-        return Reason.ANALYSIS_PASSED, finding.judgement.message
-    return Reason.UNDECIDED_BY_TIMETABLE, f"by timetable, undecided: {finding.judgement.message}"
+        return Reason.ANALYSIS_PASSED, message
+    return Reason.UNDECIDED_BY_TIMETABLE, f"by timetable, undecided: {message}"
 
 
 def may_go_on(rollout: Rollout, seen: Observation, ends: datetime) -> Decision | None:
     """Return why not yet: the hold, no data, too few requests, undecided; None means go on."""
     over = seen.now >= ends
-    finding = _fresh(rollout, seen)
+    finding = fresh(rollout, seen)
     if finding is None:
         if over:
             return _wait_for_data(rollout, seen, Reason.NO_DATA, "no judgement of this step now")
@@ -59,9 +62,9 @@ def may_go_on(rollout: Rollout, seen: Observation, ends: datetime) -> Decision |
     return _wait_for_data(rollout, seen, held_by, judgement.message)
 
 
-def _fresh(rollout: Rollout, seen: Observation) -> Judged | None:
+def fresh(rollout: Rollout, seen: Observation) -> Judged | None:
     """Return the judgement of the decision in force, unless its reader has fallen silent."""
-    finding = judged(seen)
+    finding = deciding(rollout, seen)
     if finding is None or finding.decision != current(seen).decision:
         return None
     oldest = seen.now - LOOKS_BEFORE_STALE * rollout.analysis.interval - READING_TIME
@@ -72,7 +75,10 @@ def _holding(rollout: Rollout, seen: Observation, ends: datetime, message: str) 
     record = current(seen)
     left = ends - seen.now
     reason = Reason.BAKING if record.phase is Phase.BAKING else Reason.HOLDING
-    text = f"{record.weight} % for {max(left.total_seconds(), 0):.0f} s more; {message}"
+    until = f"for {max(left.total_seconds(), 0):.0f} s more"
+    if reason is Reason.HOLDING and rollout.ramp == "budget":
+        until = "until more is allowed"
+    text = f"{record.weight} % {until}; {message}"
     return stay(rollout, seen, reason, text, min(left, rollout.analysis.interval))
 
 

@@ -3,7 +3,7 @@
     Observation --decide()--> Decision(record, split, effects, work)
 
 Everything here is frozen and plain. Times are aware datetimes of the API server's clock. Weights
-are whole percent on the canary; the rest is stable's.
+are percent on the canary, spelled as core.weights says; the rest is stable's.
 """
 
 from dataclasses import dataclass, field
@@ -55,7 +55,7 @@ class Weighted:
 
     stable: str
     canary: str
-    weight: int
+    weight: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,10 +164,17 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Promote:
-    """A promote request that is remembered until done. `skip`: names of checks it may skip."""
+    """A promote request that is remembered until done.
+
+    Attributes:
+        skip: names of checks that have no say any more (core.skipped).
+        by, reason: on whose word that is, and why; empty where nothing is skipped.
+    """
 
     id: str
     skip: tuple[str, ...] = ()
+    by: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +190,7 @@ class Confirmed:
     """The last proved split."""
 
     decision: int
-    weight: int
+    weight: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +219,7 @@ class Record:
     canary: str | None = None
     revision: str | None = None
     step: int = 0
-    weight: int = 0
+    weight: float = 0
     confirmed: Confirmed | None = None
     paused: Pause | None = None
     held: Held | None = None
@@ -226,6 +233,10 @@ class Record:
     deployments: tuple[str, ...] = ()
     message: str = ""
     restored: tuple[datetime, ...] = ()
+    source: str | None = None
+    """what counts this rollout's requests, where the policy leaves that to us"""
+    ramp_since: datetime | None = None
+    """when the first weight of a ramp by budget was proved"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +247,14 @@ class Damaged:
 
 
 # ---------------------------------------------------------------- what was seen
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """The API server was out of our reach from one moment to another, or until now."""
+
+    since: datetime
+    until: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,6 +336,21 @@ class SmokeFault:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceFound:
+    """What was found to tell the versions apart, where the policy names no source of metrics.
+
+    Attributes:
+        source: as the record keeps it; empty where none was proved.
+        why: how it was proved, or what to switch on.
+    """
+
+    rollout: str
+    revision: str
+    source: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Judged:
     """A judgement, with what it belongs to."""
 
@@ -335,6 +369,7 @@ class Findings:
     smoke: SmokeResult | None = None
     smoke_fault: SmokeFault | None = None
     judged: Judged | None = None
+    source: SourceFound | None = None
 
 
 class Verb(StrEnum):
@@ -390,6 +425,7 @@ class Observation:
         holding: what this process has been held by, and since when, without having written it.
         done: uids of Deployments whose retirement this process has seen done.
         jumped_at: when the API server's time last jumped ahead; running times begin again there.
+        outages: when the API server was out of reach of this process; none overlap.
     """
 
     key: TargetKey
@@ -408,6 +444,7 @@ class Observation:
     holding: Held | None = None
     done: frozenset[str] = frozenset()
     jumped_at: datetime | None = None
+    outages: tuple[Outage, ...] = ()
 
 
 # ---------------------------------------------------------------- what is decided
@@ -446,7 +483,7 @@ Effect = ScaleToZero | Delete
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something to tell people: an Event (on route and Deployment) and a log line, on change."""
+    """Something to tell people: an Event and a log line, on change."""
 
     reason: Reason
     message: str
@@ -461,12 +498,14 @@ class Work:
         prove: probe until the split of this decision is confirmed.
         smoke: run the smoke test once the split is confirmed.
         read: read and judge metrics.
+        choose: find what tells the versions apart.
+        source: what was found to do so; empty where the policy says it, or nothing was found yet.
     """
 
     rollout: str
     decision: int
     revision: str
-    weight: int
+    weight: float
     stable: str
     stable_revision: str
     canary: str | None
@@ -476,6 +515,8 @@ class Work:
     prove: bool = False
     smoke: bool = False
     read: bool = False
+    choose: bool = False
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)

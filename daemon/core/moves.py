@@ -6,7 +6,7 @@ the record alone leaves them; every write carries our writer id, epoch and the l
 """
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -31,7 +31,6 @@ from daemon.core.reasons import Reason
 from daemon.core.record import MAX_HANDLED, MAX_REVISIONS, in_record_precision
 from daemon.core.situation import (
     ACTIVE,
-    FULL,
     WITH_GUIDE_TO_CANARY,
     canary_of,
     candidates,
@@ -41,10 +40,12 @@ from daemon.core.situation import (
     seen_request_ids,
     serving,
     shares,
+    source_of,
     split_by,
     stable_can_serve,
     told,
 )
+from daemon.core.weights import FULL
 
 IDLE_LOOK = timedelta(minutes=10)
 """Watches wake an idle target; this is only a belt beside the braces."""
@@ -141,6 +142,7 @@ def write(
         "since": in_record_precision(seen.now) if moved else record.since,
         "decision": record.decision if record_only else record.decision + 1,
         "confirmed": _confirmed(seen, record),
+        "ramp_since": _ramp_since(rollout, seen, after),
         "handled": remember_handled(seen, handled),
         "held": None,
     }
@@ -169,6 +171,15 @@ def _confirmed(seen: Observation, record: Record) -> Confirmed | None:
     if confirmed_at(seen) is None:
         return record.confirmed
     return Confirmed(record.decision, record.weight)
+
+
+def _ramp_since(rollout: Rollout, seen: Observation, after: Record) -> datetime | None:
+    """Return since when a ramp by budget runs: carried by the next write, as the last proof is."""
+    record = current(seen)
+    if rollout.ramp == "steps" or after.phase is not Phase.SHIFTING:
+        return None
+    proved = confirmed_at(seen) if record.weight else None
+    return record.ramp_since or (None if proved is None else in_record_precision(proved))
 
 
 def remember_handled(seen: Observation, new: tuple[str, ...]) -> tuple[str, ...]:
@@ -310,18 +321,27 @@ def _no_way_back(
 
 
 def work_of(rollout: Rollout, record: Record, seen: Observation) -> Work | None:
-    """Return what shall run beside reconcile while this record stands."""
+    """Return what shall run beside reconcile while this record stands.
+
+    A ramp by budget counts its requests from the beginning on, whatever the step; and it reads in
+    Smoke already how many there are, on which its first weight depends.
+    """
     kind = guide_kind(rollout, record)
     same = isinstance(seen.record, Record) and (
         (seen.record.id, seen.record.decision) == (record.id, record.decision)
     )
     proved = same and confirmed_at(seen) is not None
     prove = kind is not None and not proved
-    read = record.phase in (Phase.SHIFTING, Phase.BAKING)
+    by_budget = rollout.ramp == "budget" and record.phase in (Phase.SMOKE, Phase.SHIFTING)
+    source = source_of(rollout, record, seen)
+    judged_by = source or not rollout.metrics.auto
+    read = record.phase in (Phase.SHIFTING, Phase.BAKING) or bool(by_budget and judged_by)
     finding = seen.findings.smoke
     tested = same and finding is not None and finding.decision == record.decision
     smoke = record.phase is Phase.SMOKE and rollout.smoke is not None and not tested
-    if not (prove or smoke or read):
+    before_users = Phase.SMOKE if rollout.smoke else Phase.PREPARING
+    choose = not judged_by and (read or record.phase is before_users)
+    if not (prove or smoke or read or choose):
         return None
     return Work(
         rollout=record.id,
@@ -330,13 +350,15 @@ def work_of(rollout: Rollout, record: Record, seen: Observation) -> Work | None:
         weight=record.weight,
         stable=record.stable,
         stable_revision=record.stable_revision,
-        canary=record.canary if record.phase in WITH_GUIDE_TO_CANARY else None,
-        step=record.step,
+        canary=record.canary if choose or record.phase in WITH_GUIDE_TO_CANARY else None,
+        step=0 if by_budget else record.step,
         phase=record.phase,
         guide=kind,
         prove=prove,
         smoke=smoke,
         read=read,
+        choose=choose,
+        source=source,
     )
 
 

@@ -21,7 +21,6 @@ from daemon.core.reasons import Reason
 from daemon.core.record import in_record_precision
 from daemon.core.situation import (
     ACTIVE,
-    FULL,
     current,
     doubled,
     drift,
@@ -29,10 +28,11 @@ from daemon.core.situation import (
     lacking,
     quoted,
     serving,
-    share_of,
     stable_can_serve,
-    unproved_for,
+    unproved_in_reach,
 )
+from daemon.core.skipped import overridden
+from daemon.core.weights import rest_of, share_of
 
 RESTORES_AN_HOUR: Final = 3
 """Past this, somebody else writes the route on purpose; a person has to settle it."""
@@ -50,8 +50,11 @@ TO_100: Final = (Phase.PREPARING, Phase.SMOKE, Phase.SHIFTING, Phase.BAKING)
 
 
 def unconfirmed_split_is_not_built_upon(rollout: Rollout, seen: Observation) -> Decision | None:
-    """Written is not live. A raise is taken back once; everything else is held and alarmed."""
-    record, waited = current(seen), unproved_for(seen)
+    """Written is not live. A raise is taken back once; everything else is held and alarmed.
+
+    Time in which the API server was out of reach counts for nothing here.
+    """
+    record, waited = current(seen), unproved_in_reach(seen)
     if guide_kind(rollout, record) is None or waited is None or waited < rollout.confirm_timeout:
         return None
     reason = UNCONFIRMED[record.phase]
@@ -65,7 +68,7 @@ def unconfirmed_split_is_not_built_upon(rollout: Rollout, seen: Observation) -> 
     return _take_back(rollout, seen, proved.weight, message)
 
 
-def _take_back(rollout: Rollout, seen: Observation, weight: int, message: str) -> Decision:
+def _take_back(rollout: Rollout, seen: Observation, weight: float, message: str) -> Decision:
     """Return once to the last proved weight, paused until a person resumes."""
     decision = write(
         rollout,
@@ -202,16 +205,20 @@ def warnings(seen: Observation) -> tuple[Notice, ...]:
     record = current(seen)
     told = []
     if record.phase in TO_100:
-        share, ready = share_of(record.base, FULL - record.weight), serving(seen, record.stable)
+        left, ready = rest_of(record.weight), serving(seen, record.stable)
+        share = share_of(record.base, left)
         if 0 < ready < share:
             told.append(
                 Notice(
                     Reason.STABLE_SHRUNK,
-                    f"{record.stable} has {ready} ready pods for {FULL - record.weight} % of the "
+                    f"{record.stable} has {ready} ready pods for {left} % of the "
                     f"traffic; at the start it had {record.base}, its share is {share}",
                     warning=True,
                 )
             )
+    exposed = record.phase in (Phase.SHIFTING, Phase.BAKING)
+    if exposed and (message := overridden(seen)):
+        told.append(Notice(Reason.CHECK_OVERRIDDEN, message, warning=True))
     if record.phase in (Phase.FINALISING, Phase.RETIRING) and not stable_can_serve(seen):
         message = f"{record.stable} has no ready pod: there is no way back any more"
         told.append(Notice(Reason.NO_WAY_BACK, message, warning=True))

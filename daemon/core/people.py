@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from config.schema import Rollout
+from daemon.core import skipped
 from daemon.core.adoption import adopt_anew
 from daemon.core.model import (
     BadRequest,
@@ -16,7 +17,6 @@ from daemon.core.model import (
     Observation,
     Pause,
     Phase,
-    Promote,
     Request,
     Verb,
     Version,
@@ -104,11 +104,12 @@ def _resume(rollout: Rollout, seen: Observation, request: Request) -> Decision:
 
 def _promote(rollout: Rollout, seen: Observation, request: Request) -> Decision:
     record = current(seen)
-    if record.phase not in FORWARD:
+    if record.phase not in FORWARD and not (record.phase is Phase.BAKING and request.skip):
         why = f"there is nothing to skip in {record.phase}"
-        return ignored(rollout, seen, request.id, request.verb, why)
-    promote = Promote(request.id, request.skip)
-    return _noted(rollout, seen, request, Reason.PROMOTED_BY_REQUEST, promote=promote)
+    elif not (why := skipped.objection(rollout, seen, request.skip)):
+        promote = skipped.promise_of(request)
+        return _noted(rollout, seen, request, Reason.PROMOTED_BY_REQUEST, promote=promote)
+    return ignored(rollout, seen, request.id, request.verb, why)
 
 
 def _retry(rollout: Rollout, seen: Observation, request: Request) -> Decision:
@@ -153,7 +154,9 @@ def _noted(
     why = f': "{request.reason}"' if request.reason else ""
     paused = changes.get("paused", record.paused)
     still = "; still paused, resume ends that" if paused and request.verb is Verb.PROMOTE else ""
-    message = f"{request.verb} requested{by}{why}{still}"
+    skips = ", ".join(request.skip)
+    without = f" without {skips}" if skips and request.verb is Verb.PROMOTE else ""
+    message = f"{request.verb}{without} requested{by}{why}{still}"
     return write(rollout, seen, reason, message, record_only=True, handled=(request.id,), **changes)
 
 

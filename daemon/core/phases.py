@@ -35,11 +35,11 @@ from daemon.core.moves import (
     take_pods_away,
     write,
 )
+from daemon.core.raises import climb, first_weight, least_first, raise_to
 from daemon.core.reasons import Reason
 from daemon.core.record import in_record_precision
 from daemon.core.situation import (
     ANY_POD,
-    FULL,
     canary_of,
     confirmed_at,
     current,
@@ -57,7 +57,9 @@ from daemon.core.situation import (
     step_above,
     unproved_for,
 )
+from daemon.core.skipped import in_words
 from daemon.core.starting import wait_for_version
+from daemon.core.weights import FULL
 
 RETIRE_WINDOW = timedelta(minutes=15)
 """Later than this, a retired Deployment that runs was started again by somebody; it is let be."""
@@ -116,7 +118,7 @@ def preparing(rollout: Rollout, seen: Observation) -> Decision:
     if canary is None:
         message = f"{current(seen).canary} was deleted or scaled to zero before it had traffic"
         return leave(rollout, seen, Reason.CANARY_GONE, message)
-    first = rollout.steps[0].weight
+    first = least_first(rollout)
     if lack := lacking(rollout, seen, first):
         needed = needed_pods(rollout, seen, first)
         message = f"{canary.ready} of {needed} needed pods of {canary.version} are ready"
@@ -124,9 +126,8 @@ def preparing(rollout: Rollout, seen: Observation) -> Decision:
         return _wait_for_pods(rollout, seen, canary, message if unready else lack)
     ready = f"{canary.ready} pods of {canary.version} are ready"
     if rollout.smoke is None:
-        return raise_to_step(
-            rollout, seen, 0, Reason.CANARY_READY, message=f"{ready}; no smoke test"
-        )
+        message = f"{ready}; no smoke test"
+        return raise_to(rollout, seen, first, Reason.CANARY_READY, message=message)
     message = f"{ready}; requests with the canary header go to it"
     return write(rollout, seen, Reason.CANARY_READY, message, phase=Phase.SMOKE, step=0)
 
@@ -179,19 +180,19 @@ def smoking(rollout: Rollout, seen: Observation) -> Decision:
     record = current(seen)
     if confirmed_at(seen) is None:
         return stay(rollout, seen, Reason.CONFIRMING, _confirming(seen))
-    step = len(rollout.steps) - 1 if record.promote else 0
+    weight = FULL if record.promote else first_weight(rollout, seen)
     if rollout.smoke is None:
         # Resumed under a policy without a smoke test.
         message = "the policy has no smoke test"
-        return raise_to_step(rollout, seen, step, Reason.SMOKE_SKIPPED, message=message)
+        return raise_to(rollout, seen, weight, Reason.SMOKE_SKIPPED, message=message)
     result = smoke_result(seen)
     if result is None or result.decision != record.decision:
         if why := smoke_fault(seen):
             return hold(rollout, seen, Reason.SMOKE_NOT_RUN, f"the smoke test cannot run: {why}")
         return stay(rollout, seen, Reason.SMOKE_RUNNING, "the smoke test runs")
     passed = SmokePassed(record.decision, in_record_precision(result.at))
-    return raise_to_step(
-        rollout, seen, step, Reason.SMOKE_PASSED, message=result.message, smoke=passed
+    return raise_to(
+        rollout, seen, weight, Reason.SMOKE_PASSED, message=result.message, smoke=passed
     )
 
 
@@ -202,19 +203,21 @@ def shifting(rollout: Rollout, seen: Observation) -> Decision:
     if proved is None:
         return stay(rollout, seen, Reason.CONFIRMING, _confirming(seen))
     if record.promote is not None:
-        message = "promoted on request; holds skipped"
-        last = len(rollout.steps) - 1
-        return raise_to_step(rollout, seen, last, Reason.PROMOTED_BY_REQUEST, message=message)
+        skips = in_words(record.promote)
+        message = "promoted on request; holds skipped" + (f"; {skips}" if skips else "")
+        return raise_to(rollout, seen, FULL, Reason.PROMOTED_BY_REQUEST, message=message)
     if record.weight == 0:
         # Taken back to nothing and resumed: nobody is there who could be judged.
-        message = "raised again after it was taken back"
-        return raise_to_step(rollout, seen, 0, Reason.RESUMED, message=message)
+        message, first = "raised again after it was taken back", first_weight(rollout, seen)
+        return raise_to(rollout, seen, first, Reason.RESUMED, message=message)
+    if rollout.ramp == "budget":
+        return climb(rollout, seen, proved)
     ends = running_from(seen, proved) + hold_at(rollout, record.weight)
     if (waiting := may_go_on(rollout, seen, ends)) is not None:
         return waiting
-    reason, message = grounds(seen)
-    upwards = step_above(rollout, record.weight)
-    return raise_to_step(rollout, seen, upwards, reason, message=message)
+    reason, message = grounds(rollout, seen)
+    upwards = rollout.steps[step_above(rollout, record.weight)].weight
+    return raise_to(rollout, seen, upwards, reason, message=message)
 
 
 def baking(rollout: Rollout, seen: Observation) -> Decision:
@@ -225,7 +228,7 @@ def baking(rollout: Rollout, seen: Observation) -> Decision:
         return stay(rollout, seen, Reason.CONFIRMING, _confirming(seen))
     if (waiting := may_go_on(rollout, seen, running_from(seen, proved) + rollout.bake)) is not None:
         return waiting
-    _, message = grounds(seen)
+    _, message = grounds(rollout, seen)
     return write(
         rollout,
         seen,
@@ -233,32 +236,6 @@ def baking(rollout: Rollout, seen: Observation) -> Decision:
         f"{record.canary} alone, header route removed; {message}",
         phase=Phase.FINALISING,
         promote=None,
-    )
-
-
-def raise_to_step(
-    rollout: Rollout,
-    seen: Observation,
-    step: int,
-    reason: Reason,
-    *,
-    message: str,
-    smoke: SmokePassed | None = None,
-) -> Decision:
-    """Give the canary a step's weight, if it has the pods for it."""
-    record = current(seen)
-    weight = rollout.steps[step].weight
-    if lack := lacking(rollout, seen, weight):
-        return hold(rollout, seen, Reason.WAITING_FOR_PODS, lack)
-    return write(
-        rollout,
-        seen,
-        reason,
-        f"{record.weight} % -> {weight} %: {message}",
-        phase=Phase.BAKING if weight == FULL else Phase.SHIFTING,
-        step=step,
-        weight=weight,
-        smoke=smoke or record.smoke,
     )
 
 

@@ -26,6 +26,7 @@ from daemon.core.model import (
     TargetKey,
 )
 from daemon.core.reasons import Reason
+from daemon.core.weights import FULL, exact
 
 FORMAT = 1
 MAX_BYTES = 8 * 1024
@@ -36,8 +37,12 @@ MAX_NAME_BYTES = 253
 """The longest name Kubernetes knows; revisions, ids and hashes are shorter."""
 MAX_REVISIONS = 32
 MAX_HANDLED = 8
+MAX_BY_BYTES = 64
+"""Of who asked for something: an address of mail fits."""
 MAX_SKIPS = 16
 """Checks that a request may name; there are fewer."""
+MAX_SKIP_BYTES = 64
+"""Of a check's name; a longer one is cut, and so it is where it is compared."""
 MAX_NAME = 63
 """A label-like name part; the annotation's name is one `<namespace>.<target>` under a prefix."""
 ANNOTATION_PREFIX = "rollout.crossfade.dev/"
@@ -125,8 +130,12 @@ def _number(value: object) -> int:
     return value
 
 
-def _weight(value: object) -> int:
-    if (number := _number(value)) > 100:
+def _weight(value: object) -> float:
+    if type(value) is float and 0 < value < FULL:
+        if exact(value) != value:
+            raise ValueError("has more than two decimals")
+        return exact(value)
+    if (number := _number(value)) > FULL:
         raise ValueError("is over 100")
     return number
 
@@ -169,8 +178,20 @@ def _held(value: object) -> Held:
 
 
 def _promote(value: object) -> Promote:
-    seen = _members(value, "id", "skip")
-    return Promote(_name(seen["id"]), _names(MAX_SKIPS)(seen["skip"]))
+    told = isinstance(value, dict) and "by" in value
+    seen = _members(value, "id", "skip", *(("by", "reason") if told else ()))
+    skip = seen["skip"]
+    if not isinstance(skip, list) or len(skip) > MAX_SKIPS:
+        raise ValueError(f"does not skip a list of at most {MAX_SKIPS}")
+    by, reason = (_text(seen["by"]), _text(seen["reason"])) if told else ("", "")
+    return Promote(_name(seen["id"]), tuple(map(_text, skip)), by, reason)
+
+
+def _dump_promote(promote: Promote) -> dict[str, object]:
+    members: dict[str, object] = {"id": promote.id, "skip": list(promote.skip)}
+    if promote.by or promote.reason:
+        members |= {"by": cut(promote.by, MAX_BY_BYTES), "reason": cut(promote.reason)}
+    return members
 
 
 def _smoke(value: object) -> SmokePassed:
@@ -191,7 +212,7 @@ def _retire(value: object) -> Retire:
 def _dump_pause(pause: Pause) -> dict[str, str]:
     return {
         "reason": cut(pause.reason),
-        "by": cut(pause.by, 64),
+        "by": cut(pause.by, MAX_BY_BYTES),
         "at": format_time(pause.at),
     }
 
@@ -212,6 +233,8 @@ class _Field:
     attribute: str
     load: Load
     dump: Dump = _same
+    rare: bool = False
+    """left out where it is None, so that a record without it is what it always was"""
 
 
 _FIELDS = (
@@ -244,12 +267,7 @@ _FIELDS = (
         _optional(_held),
         _maybe(lambda it: {"reason": str(it.reason), "since": format_time(it.since)}),
     ),
-    _Field(
-        "promote",
-        "promote",
-        _optional(_promote),
-        _maybe(lambda it: {"id": it.id, "skip": list(it.skip)}),
-    ),
+    _Field("promote", "promote", _optional(_promote), _maybe(_dump_promote)),
     _Field(
         "smoke",
         "smoke",
@@ -268,12 +286,16 @@ _FIELDS = (
     ),
     _Field("deployments", "deployments", _names(MAX_REVISIONS), list),
     _Field("restored", "restored", _times, lambda times: [format_time(it) for it in times]),
+    _Field("source", "source", _name, rare=True),
+    _Field("rampSince", "ramp_since", parse_time, format_time, rare=True),
 )
 
 
 def _dump(record: Record) -> str:
     members = {"v": FORMAT} | {
-        field.key: field.dump(getattr(record, field.attribute)) for field in _FIELDS
+        field.key: field.dump(value)
+        for field in _FIELDS
+        if (value := getattr(record, field.attribute)) is not None or not field.rare
     }
     text = json.dumps(members, ensure_ascii=True, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
@@ -320,6 +342,8 @@ def parse_record(text: str) -> Record | Damaged:
     values: dict[str, Any] = {}
     for field in _FIELDS:
         if field.key not in members:
+            if field.rare:
+                continue
             return Damaged(f"lacks the member {field.key!r}")
         try:
             values[field.attribute] = field.load(members[field.key])
@@ -337,7 +361,7 @@ def _plausible(record: Record) -> Record | Damaged:
         return Damaged(f"is in phase {record.phase} of a revision that it has rejected")
     if record.canary == record.stable:
         return Damaged(f"names {record.stable} as stable and as canary")
-    if record.weight not in _weights_in(record.phase):
+    if not _is_weight_of(record.phase, record.weight):
         return Damaged(f"has weight {record.weight} in phase {record.phase}")
     return record
 
@@ -345,11 +369,11 @@ def _plausible(record: Record) -> Record | Damaged:
 _FORWARD = (Phase.PREPARING, Phase.SMOKE, Phase.SHIFTING, Phase.BAKING)
 
 
-def _weights_in(phase: Phase) -> range:
+def _is_weight_of(phase: Phase, weight: float) -> bool:
     match phase:
         case Phase.SHIFTING:
-            return range(100)
+            return weight < FULL
         case Phase.BAKING | Phase.FINALISING | Phase.RETIRING:
-            return range(100, 101)
+            return weight == FULL
         case _:
-            return range(1)
+            return weight == 0

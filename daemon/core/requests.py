@@ -12,12 +12,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from daemon.core.model import BadRequest, Request, Verb
-from daemon.core.record import MAX_SKIPS, cut, is_name, parse_time
+from daemon.core.record import MAX_SKIP_BYTES, MAX_SKIPS, cut, parse_time
 
 REQUEST_ANNOTATION = "crossfade.dev/request"
 MAX_REQUEST_BYTES = 4 * 1024
 """A request has a verb and a sentence; more is not a request."""
-MAX_SKIP_BYTES = 64
 FUTURE_TOLERANCE = timedelta(minutes=5)
 """An id further ahead would win over every later request."""
 _ID = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z)-[0-9a-f]{4}")
@@ -53,7 +52,7 @@ def _from_members(members: Any, fallback_id: str, now: datetime) -> Request | Ba
     if (
         not isinstance(skip, list)
         or len(skip) > MAX_SKIPS
-        or not all(isinstance(item, str) and is_name(item) for item in skip)
+        or not all(isinstance(item, str) and item.isprintable() for item in skip)
     ):
         return BadRequest(fallback_id, f"skip must be a list of at most {MAX_SKIPS} names")
     request_id, verb = members.get("id"), members.get("verb")

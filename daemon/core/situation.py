@@ -18,6 +18,7 @@ from daemon.core.model import (
     Record,
     Request,
     SmokeResult,
+    SourceFound,
     Split,
     Verb,
     Version,
@@ -25,11 +26,11 @@ from daemon.core.model import (
 )
 from daemon.core.reasons import Reason
 from daemon.core.requests import newest_first
+from daemon.core.weights import FULL, rest_of, share_of
 
 ACTIVE = frozenset(Phase) - {Phase.IDLE, Phase.ROLLED_BACK}
 """Phases in which a rollout runs."""
 WITH_GUIDE_TO_CANARY = (Phase.SMOKE, Phase.SHIFTING, Phase.BAKING)
-FULL = 100
 ANY_POD = "any"
 """Where an empty subset leads, in Gloo's default: to every pod of the Upstream."""
 JUST_PINNED = (Reason.ADOPTED, Reason.STABLE_REPLACED)
@@ -99,7 +100,7 @@ def doubled(versions: Iterable[Version]) -> str | None:
     return None
 
 
-def needed_pods(rollout: Rollout, seen: Observation, weight: int) -> int:
+def needed_pods(rollout: Rollout, seen: Observation, weight: float) -> int:
     """Return how many ready pods the canary needs at a weight: its share, at least 1."""
     if rollout.capacity == "ignore":
         return 1
@@ -107,12 +108,7 @@ def needed_pods(rollout: Rollout, seen: Observation, weight: int) -> int:
     return max(1, share_of(max(record.base, serving(seen, record.stable)), weight))
 
 
-def share_of(pods: int, weight: int) -> int:
-    """Return how many of these pods a weight takes, rounded up; whole numbers are exact."""
-    return -(-pods * weight // FULL)
-
-
-def lacking(rollout: Rollout, seen: Observation, weight: int) -> str:
+def lacking(rollout: Rollout, seen: Observation, weight: float) -> str:
     """Say what the canary lacks for a weight; empty if it has the pods, of the recorded revision.
 
     Pods are counted as read live; where the Deployments could not be read, nothing counts. A pod
@@ -135,7 +131,7 @@ def lacking(rollout: Rollout, seen: Observation, weight: int) -> str:
 # ---------------------------------------------------------------- steps
 
 
-def step_above(rollout: Rollout, weight: int) -> int:
+def step_above(rollout: Rollout, weight: float) -> int:
     """Return the first step with more than this weight, else the last.
 
     The weight tells, not the recorded step: it holds after a take-back, for a record rebuilt from
@@ -145,12 +141,12 @@ def step_above(rollout: Rollout, weight: int) -> int:
     return above[0] if above else len(rollout.steps) - 1
 
 
-def hold_at(rollout: Rollout, weight: int) -> timedelta:
+def hold_at(rollout: Rollout, weight: float) -> timedelta:
     """Return the least time on a weight: that of the last step it has reached, else the first's."""
     return rollout.steps[max(step_at(rollout, weight), 0)].hold
 
 
-def step_at(rollout: Rollout, weight: int) -> int:
+def step_at(rollout: Rollout, weight: float) -> int:
     """Return the last step that a weight has reached, -1 below the first."""
     return sum(step.weight <= weight for step in rollout.steps) - 1
 
@@ -172,13 +168,13 @@ def refusals(rollout: Rollout, seen: Observation, stable: str) -> tuple[str, ...
     return route.problems
 
 
-def shares(owned: Owned) -> dict[str, int] | None:
+def shares(owned: Owned) -> dict[str, float] | None:
     """Return version -> percent without zeros, or None where it cannot be told."""
     match owned:
         case Pinned(version):
-            return {version: 100}
+            return {version: FULL}
         case Weighted(stable, canary, weight):
-            both = ((stable, 100 - weight), (canary, weight))
+            both = ((stable, rest_of(weight)), (canary, weight))
             return {version: share for version, share in both if share}
         case _:
             return None
@@ -234,7 +230,7 @@ def told(owned: Owned) -> str:
         case Pinned(version):
             return f"{version} alone"
         case Weighted(stable, canary, weight):
-            return f"{stable} {100 - weight} %, {canary} {weight} %"
+            return f"{stable} {rest_of(weight)} %, {canary} {weight} %"
         case Open():
             return "all pods of the Upstream, without a subset"
         case _:
@@ -290,6 +286,36 @@ def unproved_for(seen: Observation) -> timedelta | None:
     if proof is None or proof.confirmed_at is not None:
         return None
     return seen.now - max(since(seen), min(proof.first_probe_at, seen.now))
+
+
+def unproved_in_reach(seen: Observation) -> timedelta | None:
+    """Return how long a proof was possible and did not come: without the API server it is not.
+
+    Neither we nor the gateway's control plane know then what the route says, and where the proxies
+    are: that a split is not shown means nothing.
+    """
+    waited = unproved_for(seen)
+    if waited is None:
+        return None
+    begun = seen.now - waited
+    spans = (min(it.until, seen.now) - max(it.since, begun) for it in seen.outages)
+    return waited - sum((it for it in spans if it > timedelta(0)), timedelta(0))
+
+
+def source_found(record: Record, seen: Observation) -> SourceFound | None:
+    """Return what was found to tell this rollout's versions apart, or that nothing was."""
+    found = seen.findings.source
+    if found is None or (found.rollout, found.revision) != (record.id, record.revision):
+        return None
+    return found
+
+
+def source_of(rollout: Rollout, record: Record, seen: Observation) -> str:
+    """Return what counts this rollout's requests; empty where the policy says it, or none does."""
+    if not rollout.metrics.auto:
+        return ""
+    found = source_found(record, seen)
+    return record.source or (found.source if found else "")
 
 
 def judged(seen: Observation) -> Judged | None:

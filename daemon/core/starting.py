@@ -75,6 +75,7 @@ def prepare(
         promote=None,
         retire=None,
         restored=(),
+        source=None,
         deployments=(*(it.deployment for it in stable), canary.deployment),
     )
     return replace(

@@ -1,7 +1,8 @@
 """`ports.Cluster` over a real API server: raw objects, one request a call, a time-out on each.
 
-Every answer's `Date` feeds the ServerClock. Names go into a path only if the API's grammar allows
-them. Must not be put here: retries, caches, and what the objects mean.
+Every answer's `Date` feeds the ServerClock, and whether one came at all feeds the Reach. Names go
+into a path only if the API's grammar allows them. Must not be put here: retries, caches, and what
+the objects mean.
 """
 
 import asyncio
@@ -34,6 +35,7 @@ from daemon.kube.connection import (
     notice_death,
 )
 from daemon.kube.objects import EVENTS
+from daemon.kube.reach import Reach
 from daemon.kube.servertime import ServerClock
 from daemon.ports import Clock, Obj, Resource
 
@@ -80,6 +82,7 @@ class KubeApi:
         bucket: TokenBucket | None = None,
     ) -> None:
         self.server_clock = ServerClock(clock)
+        self.reach = Reach(clock)
         self._connection = connection
         self._clock = clock
         self._timeouts = timeouts
@@ -151,22 +154,30 @@ class KubeApi:
         query += [("labelSelector", label_selector)] if label_selector else []
         seconds = timeout_seconds + self._timeouts.watch_margin
         limits = aiohttp.ClientTimeout(total=seconds, sock_connect=self._timeouts.connect)
-        opens = self._timeouts.watch_opens
         await self._bucket.take()
-        with only_our_errors(call, opens):
-            async with asyncio.timeout(opens):
-                response = await self._connection.send(
-                    Outgoing("GET", _path(call), tuple(query)), limits=limits
-                )
+        response = await self._open(call, Outgoing("GET", _path(call), tuple(query)), limits)
         try:
-            self._note_date(response)
-            with only_our_errors(call, seconds):
-                await refuse(response, call)
             notice_death(response)
             async with aclosing(lines_of(response, call, seconds)) as lines:
                 yield lines
         finally:
             response.close()  # its connection is in the middle of a stream: not for reuse
+
+    async def _open(
+        self, call: Call, request: Outgoing, limits: aiohttp.ClientTimeout
+    ) -> aiohttp.ClientResponse:
+        """Return a watch's answer once its status is there and good."""
+        opens = self._timeouts.watch_opens
+        with self.reach.asking(), only_our_errors(call, opens):
+            async with asyncio.timeout(opens):
+                response = await self._connection.send(request, limits=limits)
+                try:
+                    self._note_date(response)
+                    await refuse(response, call)
+                except BaseException:
+                    response.close()
+                    raise
+        return response
 
     # ------------------------------------------------------------ writes
 
@@ -218,7 +229,7 @@ class KubeApi:
         """Wait for our turn, send once, read all, translate every error."""
         await self._bucket.take(urgent=request.method != "GET" and call.resource != EVENTS)
         limits = aiohttp.ClientTimeout(total=seconds, sock_connect=self._timeouts.connect)
-        with only_our_errors(call, seconds):
+        with self.reach.asking(), only_our_errors(call, seconds):
             response = await self._connection.send(request, limits=limits)
             try:
                 self._note_date(response)

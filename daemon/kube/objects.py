@@ -5,6 +5,7 @@ repeat are interned. A record of an object with missing or odd fields is the rec
 trimming never fails. Must not be put here: what a version, a revision or a request means.
 """
 
+import re
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,12 +29,19 @@ REQUEST_ANNOTATION: Final = "crossfade.dev/request"
 REVISION_ANNOTATION: Final = "deployment.kubernetes.io/revision"
 TEMPLATE_HASH_LABEL: Final = "pod-template-hash"
 OUR_PREFIX: Final = "crossfade.dev/"
+SCRAPE_PREFIX: Final = "prometheus.io/"
+METRICS_PORT: Final = "metrics"
+"""Name of a container's port that serves metrics, by a wide-spread habit."""
 
 MAX_ANNOTATION: Final = 4096
 """Characters kept of an annotation of ours: no request is longer, a hostile one is cut."""
 DEFAULT_PROGRESS_DEADLINE: Final = 600
 """Seconds; what the API server fills in for spec.progressDeadlineSeconds."""
 EPOCH: Final = datetime.fromtimestamp(0, UTC)
+
+_SCRAPE_KEYS: Final = ("scrape", "port", "path")
+_PLAIN_PATH: Final = re.compile(r"[\w./~?=,:-]{0,100}", re.ASCII)
+"""Of a metrics page: short, and nothing that a record would have to escape."""
 
 Labels = tuple[tuple[str, str], ...]
 """Sorted pairs: a tenth of a dict's memory, and hashable."""
@@ -83,6 +91,8 @@ class PodRecord:
         terminating: deletion was asked for.
         owner_uid: uid of the controlling owner (the ReplicaSet), "" where there is none.
         restarts: of all its containers.
+        page: its metrics page as `:port/path`, as its annotations or ports name it; "" if they do
+            not.
     """
 
     namespace: str
@@ -94,6 +104,7 @@ class PodRecord:
     terminating: bool
     owner_uid: str
     restarts: int
+    page: str = ""
 
     @property
     def template_hash(self) -> str:
@@ -159,7 +170,22 @@ def trim_pod(obj: Obj) -> PodRecord:
         terminating=metadata.get("deletionTimestamp") is not None,
         owner_uid=_owner(metadata),
         restarts=sum(_int(container, "restartCount") for container in containers),
+        page=sys.intern(_page(_map(metadata, "annotations"), _map(obj, "spec"))),
     )
+
+
+def _page(annotations: Obj, spec: Obj) -> str:
+    """Return where a pod says that its metrics are: by the usual annotations, else by a port."""
+    scrape, port, path = (_text(annotations, f"{SCRAPE_PREFIX}{key}") for key in _SCRAPE_KEYS)
+    ports = [it for container in _maps(spec, "containers") for it in _maps(container, "ports")]
+    named = [str(_int(it, "containerPort")) for it in ports if it.get("name") == METRICS_PORT]
+    if scrape == "false" or not (scrape == "true" or named):
+        return ""
+    numbers = named or [str(_int(it, "containerPort")) for it in ports]
+    number = port or (numbers[0] if len(numbers) == 1 else "")
+    valid = number.isascii() and number.isdecimal() and 0 < int(number[:6]) < 2**16
+    valid = valid and _PLAIN_PATH.fullmatch(path) is not None
+    return f":{number}/{path.removeprefix('/') or 'metrics'}" if valid else ""
 
 
 def trim_replicaset(obj: Obj) -> ReplicaSetRecord:

@@ -9,6 +9,7 @@ from copy import deepcopy
 from typing import Any
 
 from daemon.core.model import GuideKind, Pinned, Split, Unclear, Weighted
+from daemon.core.weights import FULL, PARTS, in_parts
 from daemon.errors import PermanentError
 from daemon.kube.patch import (
     Operation,
@@ -93,7 +94,7 @@ def _action(route: Obj, site: Site, owned: Pinned | Weighted) -> Obj:
         case Pinned(version):
             return {"single": destination_for(version, route, site)}
         case Weighted(stable, canary, weight):
-            weights = {stable: 100 - weight, canary: weight}
+            weights = _shares(stable, canary, weight)
             if (members := _members_of(route, site, weights)) is not None:
                 return {
                     "multi": {
@@ -110,6 +111,13 @@ def _action(route: Obj, site: Site, owned: Pinned | Weighted) -> Obj:
                     ]
                 }
             }
+
+
+def _shares(stable: str, canary: str, weight: float) -> dict[str, int]:
+    """Return the weights to write: of 100 as long as they are whole, else of 10,000."""
+    if weight == int(weight):
+        return {stable: FULL - int(weight), canary: int(weight)}
+    return {stable: FULL * PARTS - in_parts(weight), canary: in_parts(weight)}
 
 
 def _members_of(route: Obj, site: Site, weights: dict[str, int]) -> list[tuple[str, Obj]] | None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from daemon.core.model import PROBE_HEADER, Open, Owned, Pinned, Record, Unclear, Weighted
 from daemon.core.record import parse_record
+from daemon.core.weights import FULL, PARTS, exact
 from daemon.routers.gloo_guide import is_guide, rollout_of, version_of
 from daemon.routers.gloo_route import (
     Site,
@@ -216,10 +217,10 @@ def classify(route: Any, site: Site, record: Record | None) -> Owned:
         return _unclear(f"both destinations of the route are version {quote(versions[0])}")
     if record is not None and (record.canary, record.stable) == tuple(versions):
         versions, weights = versions[::-1], weights[::-1]
-    percent, rest = divmod(weights[1] * 100, sum(weights))
+    parts, rest = divmod(weights[1] * FULL * PARTS, sum(weights))
     if rest:
-        return _unclear(f"weights {weights[0]} and {weights[1]} are not whole percent")
-    return Weighted(versions[0], versions[1], percent)
+        return _unclear(f"weights {weights[0]} and {weights[1]} are no hundredths of a percent")
+    return Weighted(versions[0], versions[1], exact(parts / PARTS))
 
 
 def _classify_single(destination: Any, site: Site) -> Owned:

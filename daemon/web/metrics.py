@@ -102,12 +102,12 @@ class Metrics:
 
     # ------------------------------------------------------------ what happened
 
-    def decided(self, target: str, phase: Phase, weight: int, reason: Reason) -> None:
+    def decided(self, target: str, phase: Phase, weight: float, reason: Reason) -> None:
         """Count a written decision, and show the state it leads to."""
         self.stands(target, phase, weight)
         self._of(self._decisions, target, reason).inc()
 
-    def stands(self, target: str, phase: Phase, weight: int) -> None:
+    def stands(self, target: str, phase: Phase, weight: float) -> None:
         """Show the state a target is in, without a decision (at start, or unchanged)."""
         self._set(self._weight_set, weight, target)
         for each in Phase:

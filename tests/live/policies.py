@@ -22,7 +22,6 @@ SHORT: dict[str, Any] = {
     "analysis": {
         "interval": "400ms",
         "minRequests": 10,
-        "checks": [{"name": "errors", "successRate": {"atLeast": "99%"}}],
         "onNoData": {"wait": "2m", "then": "pause"},
     },
     "after": {"drain": "0s", "keepOld": "1s", "then": "scaleToZero"},

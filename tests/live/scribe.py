@@ -16,7 +16,7 @@ from daemon.sandbox.echo import Counts
 from daemon.sandbox.knobs import PREFIX
 from daemon.sandbox.load import is_failure
 from daemon.sandbox.world import World
-from tests.live.history import OPEN, App, Apps, Blind, Commit, Item, Life, Live, Obj
+from tests.live.history import OPEN, App, Apps, Blind, Commit, Item, Life, Live, Obj, percent_of
 
 SAMPLE_SECONDS = 0.08
 """Between two looks at a proxy's routes."""
@@ -207,7 +207,7 @@ class Scribe:
                 self.note(Live(self.now, asked, number, shares))
             await asyncio.sleep(SAMPLE_SECONDS)
 
-    def _shares(self, hosts: list[Any]) -> dict[str, int] | None:
+    def _shares(self, hosts: list[Any]) -> dict[str, float] | None:
         for host in hosts:
             if self._domain not in host.get("domains", ()):
                 continue
@@ -219,19 +219,17 @@ class Scribe:
         return None
 
 
-def _shares_of(action: Obj, cluster: str) -> dict[str, int] | None:
+def _shares_of(action: Obj, cluster: str) -> dict[str, float] | None:
     members = (action.get("weighted_clusters") or {}).get("clusters") or [
         {"name": action.get("cluster"), "weight": 100} | _matched(action)
     ]
     if any(member.get("name") != cluster for member in members):
         return None
-    total = sum(member.get("weight", 0) for member in members)
     found: dict[str, int] = {}
     for member in members:
         labels = (member.get("metadata_match") or {}).get("filter_metadata", {}).get("envoy.lb", {})
-        if member.get("weight", 0):
-            found[labels.get("version", OPEN)] = member["weight"] * 100 // total
-    return found
+        found[labels.get("version", OPEN)] = member.get("weight", 0)
+    return percent_of(found)
 
 
 def _matched(action: Obj) -> Obj:

@@ -3,10 +3,11 @@
 from daemon.core.model import Phase
 from daemon.core.reasons import Reason
 from daemon.sandbox.kinds import UPSTREAMS
+from tests.live.patience import TIME_TO_JUDGE
 
 
 async def test_a_version_that_fails_a_fifth_of_its_requests_is_taken_back(begin):
-    scene = await begin(rps=100)
+    scene = await begin(rps=100, policy=TIME_TO_JUDGE)
     await scene.adopted()
 
     await scene.deploy("v3", error_rate="0.2", error_paths="/work")
@@ -19,7 +20,7 @@ async def test_a_version_that_fails_a_fifth_of_its_requests_is_taken_back(begin)
 
 
 async def test_after_a_rollback_no_request_of_users_fails_any_more(begin):
-    scene = await begin(rps=100)
+    scene = await begin(rps=100, policy=TIME_TO_JUDGE)
     await scene.adopted()
     await scene.deploy("v3", error_rate="0.2", error_paths="/work")
     await scene.reaches(Phase.ROLLED_BACK)
@@ -42,16 +43,30 @@ async def test_a_version_that_fails_every_request_is_taken_back_from_its_first_s
     assert (back.reason, raised) == (Reason.ANALYSIS_FAILED, 25)
 
 
-async def test_without_checks_of_its_own_a_policy_takes_a_failing_version_back(begin):
-    steps = [{"weight": 25, "hold": "30s"}, {"weight": 100}]
-    scene = await begin(rps=100, policy={"steps": steps, "analysis": {"checks": None}})
+async def test_a_version_beyond_a_limit_of_the_policy_is_taken_back(begin):
+    checks = [{"name": "success rate", "successRate": {"atLeast": "99%"}}]
+    scene = await begin(rps=100, policy={"analysis": {"checks": checks}})
     await scene.adopted()
 
-    await scene.deploy("v3", error_rate="1", error_paths="/work")
+    await scene.deploy("v3", error_rate="0.2", error_paths="/work")
     back = await scene.reaches(Phase.ROLLING_BACK)
     await scene.reaches(Phase.ROLLED_BACK)
 
     assert back.reason is Reason.ANALYSIS_FAILED
+    assert "limit 1 %" in back.message
+
+
+async def test_a_version_that_is_slower_than_stable_is_taken_back(begin):
+    scene = await begin(rps=100, policy=TIME_TO_JUDGE)
+    await scene.adopted()
+
+    await scene.deploy("v3", latency="300ms")
+    back = await scene.reaches(Phase.ROLLING_BACK)
+    await scene.reaches(Phase.ROLLED_BACK)
+
+    assert back.reason is Reason.ANALYSIS_FAILED
+    assert "took longer than" in back.message
+    assert scene.failed == 0
 
 
 async def test_a_rejected_version_keeps_its_pods_and_is_not_tried_again(begin):

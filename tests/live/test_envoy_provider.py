@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import asynccontextmanager
 
 import pytest
@@ -21,6 +22,7 @@ from daemon.routers.gloo import GlooRouter
 from daemon.sandbox.kinds import VIRTUAL_SERVICES
 from daemon.sandbox.world import World, WorldOptions
 from tests.live.harness import PATIENCE, policy_text
+from tests.live.patience import TIME_TO_JUDGE
 
 ADMIN = {"port": "admin"}
 """The port of the sandbox's proxies with Envoy's own pages."""
@@ -140,10 +142,10 @@ async def _runs(world: World, number: int) -> bool:
     return envoy.running and envoy._admin is not None and await envoy.admin.routes_version() != ""
 
 
-async def begun(begin, **envoy: object):
+async def begun(begin, policy: Mapping[str, object] | None = None, **envoy: object):
     """A scene in which the gateway is the only source of numbers."""
     scene = await begin(start=False, rps=100)
-    text = judged_by_the_gateway(scene.world.pod_port, envoy or ADMIN)
+    text = judged_by_the_gateway(scene.world.pod_port, envoy or ADMIN, **(policy or {}))
     for rollout in load_policy(text, filename="policy.yaml").rollouts.values():
         scene.policies[policy_hash(rollout)] = rollout
     scene.policy.write_text(text, encoding="utf-8")
@@ -153,7 +155,7 @@ async def begun(begin, **envoy: object):
 
 
 async def test_a_bad_version_without_metrics_of_its_own_is_taken_back(begin):
-    scene = await begun(begin)
+    scene = await begun(begin, TIME_TO_JUDGE)
 
     await scene.deploy("v3", error_rate="0.2", error_paths="/work", metrics="vanish")
     back = await scene.reaches(Phase.ROLLING_BACK)

@@ -232,6 +232,27 @@ async def test_while_the_api_server_is_gone_traffic_stays_and_the_release_goes_o
     assert scene.failed == 0
 
 
+async def test_a_raise_that_no_proxy_shows_while_the_api_server_is_gone_is_not_taken_back(begin):
+    scene = await begin(policy=PATIENT | {"confirmTimeout": "5s"})
+    await scene.adopted()
+    await scene.deploy("v2")
+    await scene.reaches(Phase.SHIFTING, weight=25)
+    await scene.serves({"v1": 75, "v2": 25})
+    scene.world.gateway.freeze()
+    await scene.write(lambda it: it.record and it.record.weight == 60, "the raise to 60 %")
+    port = urlsplit(scene.world.api.url).port
+    await scene.world.api.stop()
+    gone = scene.scribe.now
+
+    await scene.wait(lambda: scene.scribe.now > gone + 7, "longer than confirmTimeout")
+    await scene.world.api.start(port=port)
+    scene.world.gateway.thaw()
+    await promoted(scene)
+
+    assert all(it.record.paused is None for it in scene.writes if it.record)
+    assert scene.failed == 0
+
+
 async def test_a_failing_version_that_nobody_could_take_back_is_taken_back_at_the_return(begin):
     scene = await begin(policy=PATIENT, rps=100)
     await scene.adopted()

@@ -74,6 +74,23 @@ async def test_damaged_evidence_is_lost_evidence(begin, damage):
     assert scene.failed == 0
 
 
+async def test_evidence_goes_on_after_a_crash(begin):
+    scene = await begin(policy=PATIENT, rps=100)
+    await scene.adopted()
+    await scene.deploy("v2")
+    await scene.reaches(Phase.SHIFTING, weight=60)
+    await scene.kill()
+    before = json.loads((await read(scene))["data"]["journal.json"])
+
+    await scene.start()
+    await scene.reaches(Phase.BAKING)
+    after = json.loads((await read(scene))["data"]["journal.json"])
+
+    assert (after["rollout"], after["again"]) == (before["rollout"], 0)
+    assert after["looks"][: len(before["looks"])] == before["looks"]
+    assert len(after["looks"]) > len(before["looks"])
+
+
 async def test_evidence_of_another_rollout_proves_nothing_about_this_one(begin):
     scene = await begin(policy=PATIENT, rps=100)
     await scene.adopted()

@@ -393,6 +393,24 @@ def test_an_edit_may_be_overwritten_when_a_person_asked_for_it():
     assert judged(tell) == []
 
 
+def test_a_ramp_by_budget_has_hundredths_and_no_holds():
+    def tell(tale):
+        to_smoke(tale)
+        tale.write(10, replace(HALF, weight=0.35), {"v1": 9965, "v2": 35}, "header")
+        tale.live(10.2, {"v1": 99.65, "v2": 0.35})
+        more = replace(
+            HALF,
+            decision=5,
+            weight=1.25,
+            reason=Reason.RAISED_BY_BUDGET,
+            confirmed=Confirmed(4, 0.35),
+        )
+        tale.write(11, more, {"v1": 9875, "v2": 125}, "header")
+
+    assert judged(tell, ramp="budget", analysis={"checks": None}) == []
+    assert any(it.startswith("S4") for it in judged(tell))
+
+
 def test_a_sample_from_before_a_commit_says_nothing_about_it():
     def tell(tale):
         to_half(tale)

@@ -113,6 +113,23 @@ async def test_a_promote_skips_the_holds_and_bakes(begin):
     assert scene.failed == 0
 
 
+async def test_a_promote_that_skips_the_failing_check_goes_to_the_end_and_says_whose_word_it_is(
+    begin,
+):
+    scene = await begin(policy=LONG | {"bake": "3s"})
+    await scene.adopted()
+    await scene.deploy("v3", error_rate="0.5", error_paths="/work")
+    await scene.reaches(Phase.PREPARING)
+
+    skip = {"skip": ["success rate"], "by": "ada", "reason": "users want it"}
+    await scene.request("promote", on="v3", **skip)
+    told = await scene.told(Reason.CHECK_OVERRIDDEN)
+    end = await scene.reaches(Phase.FINALISING)
+
+    assert 'not counted: success rate skipped by ada: "users want it"' in told
+    assert 'success rate skipped by ada: "users want it"' in end.message
+
+
 async def test_a_request_that_names_another_rollout_is_ignored_with_the_reason(begin):
     scene = await shifting(begin, policy=LONG)
 

@@ -154,6 +154,7 @@ def check_write(world: World, before: Record | None, decision: Decision) -> None
 
 
 def check_raise(world: World, before: Record, record: Record) -> None:
+    """Check a raise, by steps or by budget."""
     canary = [it for it in world.versions if it.version == record.canary]
     assert len(canary) == 1, "S2: one Deployment"
     assert canary[0].settled, "S2: observed at its generation"
@@ -169,6 +170,7 @@ def check_raise(world: World, before: Record, record: Record) -> None:
     assert proof.confirmed_at is not None, "S3: seen to be live"
     if (
         before.promote is None
+        and world.policy.ramp == "steps"
         and before.phase is Phase.SHIFTING
         and before.weight == world.policy.steps[before.step].weight
     ):

@@ -14,7 +14,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.verdict import Ground, Verdict
+from analysis.verdict import Finding, Ground, Verdict
 from config.schema import Analysis, OnNoData, Rollout, Step
 from daemon.core.decide import decide
 from daemon.core.model import (
@@ -59,7 +59,7 @@ NAMES = ("v1", "v2", "v3")
 IDS = ("rollout-1", "rollout-2")
 REVISIONS = ("v1/a", "v2/a", "v2/b", "v3/a", "odd")
 NUMBERS = (0, 1, 2, 3, 3, 99, 2**40)
-WEIGHTS = (0, 1, 5, 25, 37, 50, 99)
+WEIGHTS = (0, 0.01, 0.35, 1, 5, 25, 37, 50, 99)
 REQUEST_IDS = ("text-a", "text-b", "2026-11-24T11:00:00.000Z-1", "2026-11-24T11:30:00.000Z-2")
 TEXTS = ("", "why", "<" * 42, '"' * 60, "\\" * 40)
 TIMES = (
@@ -108,6 +108,7 @@ class Draw:
             on_new_version=self.one(["restart", "queue", "ignore"]),
             on_drift=self.one(["pause", "restore"]),
             capacity=self.one(["require", "ignore"]),
+            ramp=self.one(["steps", "budget"]),
         )
 
     # ------------------------------------------------------------ the record
@@ -145,7 +146,7 @@ class Draw:
             confirmed=self.maybe(lambda: Confirmed(self.one(NUMBERS), self.one(WEIGHTS))),
             paused=self.maybe(self.pause, self.oddness),
             held=self.maybe(lambda: Held(self.one(list(Reason)), self.one(TIMES))),
-            promote=self.maybe(lambda: Promote(self.one(REQUEST_IDS), ("latency",)), 0.25),
+            promote=self.maybe(lambda: Promote(self.one(REQUEST_IDS), ("success rate",)), 0.25),
             smoke=self.maybe(lambda: SmokePassed(self.one(NUMBERS), self.one(TIMES))),
             base=self.odd(4, NUMBERS),
             known=self.some(REVISIONS, 2),
@@ -155,6 +156,7 @@ class Draw:
             deployments=("echo-0",),
             message=self.one(TEXTS),
             restored=self.some(TIMES, 4),
+            ramp_since=self.odd(None, [None, *TIMES]),
         )
 
     def pause(self) -> Pause:
@@ -248,6 +250,9 @@ class Draw:
                 judgement(Verdict.INCONCLUSIVE, self.one(list(Ground)[3:])),
             ]
         )
+        check = self.one(["success rate", "latency"])
+        finding = Finding(check, result.verdict, result.ground, result.message)
+        result = replace(result, findings=self.one([(), (finding,)]), allowed=self.one(WEIGHTS))
         confirmed = self.maybe(lambda: self.one(TIMES), 0.8)
         proof = Proof(ids[0], ids[1], confirmed, self.one(TIMES))
         passed = self.yes(0.8)
@@ -270,7 +275,7 @@ class Draw:
                         self.one(list(Verb)),
                         rollout=self.one([None, *IDS]),
                         version=self.one([None, *NAMES]),
-                        skip=self.one([(), ("readiness",)]),
+                        skip=self.one([(), ("readiness",), ("success rate",)]),
                     ),
                 ]
             )

@@ -22,6 +22,17 @@ STRATEGIC = "application/strategic-merge-patch+json"
 APPLY = "application/apply-patch+yaml"
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
 DEADLINE = 10.0
+ROOT_CA = "kube-root-ca.crt"
+"""The ConfigMap that a real cluster puts into every namespace, a moment after it was made."""
+USED = (
+    ("v1", "configmaps"),
+    ("v1", "secrets"),
+    ("coordination.k8s.io/v1", "leases"),
+    ("apps/v1", "deployments"),
+    ("conformance.crossfade.dev/v1", "widgets"),
+    ("conformance.crossfade.dev/v1", "gadgets"),
+)
+"""What tests make that can be run in a namespace which is used again."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +115,19 @@ class Cluster:
         """Return when the object is not there any more."""
         await self.until(path, lambda answer: answer.code == 404)
 
+    async def empty(self) -> None:
+        """Remove everything that a test may have left, finalizers and all, and wait for it."""
+        # Events are not waited for: the cluster goes on writing its own.
+        await self.delete(self.at("events"))
+        for api, plural in USED:
+            path = self.at(plural, api=api)
+            await self.delete(path, propagationPolicy="Background")
+            for it in _left(await self.get(path)):
+                if it["metadata"].get("finalizers"):
+                    nobody = {"metadata": {"finalizers": None}}
+                    await self.patch(f"{path}/{it['metadata']['name']}", nobody, MERGE)
+            await self.until(path, lambda answer: not _left(answer))
+
     async def add_crd(self, crd: Any) -> str:
         """Serve a custom kind; returns its apiVersion."""
         path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -130,10 +154,11 @@ class Events:
     answer: aiohttp.ClientResponse
 
     async def next(self) -> Any:
-        """The next event that is no bookmark."""
+        """The next event that is no bookmark, and of no object that the cluster made by itself."""
         while True:
             event = await self.any()
-            if event["type"] != "BOOKMARK":
+            name = event["object"].get("metadata", {}).get("name")
+            if event["type"] != "BOOKMARK" and name != ROOT_CA:
                 return event
 
     async def any(self) -> Any:
@@ -146,6 +171,12 @@ class Events:
         """The next event in short: `ADDED name`."""
         event = await self.next()
         return f"{event['type']} {event['object']['metadata']['name']}"
+
+
+def _left(answer: Answer) -> list[Any]:
+    """Objects of a list that tests have made; of a kind that is not served there are none."""
+    items = [] if answer.code == 404 else answer.body.get("items") or []
+    return [it for it in items if it["metadata"]["name"] != ROOT_CA]
 
 
 def config(name: str = "c", *, data: Any = None, **metadata: Any) -> dict[str, Any]:

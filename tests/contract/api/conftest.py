@@ -12,6 +12,8 @@ from tests.contract.api.cluster import GADGET, WIDGET, Cluster
 
 URL = os.environ.get("CROSSFADE_CONFORMANCE_URL", "")
 TOKEN = os.environ.get("CROSSFADE_CONFORMANCE_TOKEN", "")
+NAMESPACE = os.environ.get("CROSSFADE_CONFORMANCE_NAMESPACE", "")
+"""On somebody's cluster: the one namespace that tests may use, one after the other."""
 
 
 @pytest.fixture
@@ -21,17 +23,21 @@ async def cluster() -> AsyncIterator[Cluster]:
     if server is not None:
         await server.start()
     headers = {"Authorization": f"Bearer {TOKEN}"} if TOKEN else {}
-    namespace = f"conformance-{uuid.uuid4().hex[:8]}"
+    namespace = NAMESPACE or f"conformance-{uuid.uuid4().hex[:8]}"
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=False)) as session:
         session._retry_connection = (
             False  # aiohttp repeats GET, PUT and DELETE on a dropped connection
         )
         found = Cluster(server.url if server else URL, session, namespace, headers, server)
-        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
-        (await found.post("/api/v1/namespaces", body)).ok()
-        yield found
-        if server is None:
-            await found.delete(f"/api/v1/namespaces/{namespace}")
+        if NAMESPACE:
+            yield found
+            await found.empty()
+        else:
+            body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
+            (await found.post("/api/v1/namespaces", body)).ok()
+            yield found
+            if server is None:
+                await found.delete(f"/api/v1/namespaces/{namespace}")
     if server is not None:
         await server.stop()
 

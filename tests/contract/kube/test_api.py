@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import pytest
@@ -435,6 +436,18 @@ async def test_a_watch_tells_the_time_when_it_opens(server, api):
     await watch(api)
 
     assert api.server_clock.known
+
+
+@pytest.mark.parametrize("name", CALLS)
+async def test_a_server_that_cannot_answer_is_out_of_reach_until_it_can(server, api, clock, name):
+    server.replies += [answer(503), answer(403), answer(503)]
+    begun = clock.monotonic()
+    for _ in range(3):
+        with suppress(CrossfadeError):
+            await CALLS[name](api)
+        clock.seconds += 10
+
+    assert api.reach.lost() == ((begun, begun + 10), (begun + 20, begun + 30))
 
 
 async def test_an_answer_without_a_date_tells_nothing(server, api):

@@ -104,6 +104,38 @@ def test_a_pod_is_ready_only_if_its_condition_says_so(status):
     assert not trim_pod({"status": {"conditions": conditions}}).ready
 
 
+def scraped(**annotations):
+    return {f"prometheus.io/{key}": value for key, value in annotations.items()}
+
+
+HTTP, METRICS = {"name": "http", "containerPort": 8080}, {"name": "metrics", "containerPort": 9102}
+PAGES = {
+    "all of it annotated": (scraped(scrape="true", port="9090", path="/m"), [HTTP], ":9090/m"),
+    "a path without its slash": (scraped(scrape="true", port="9090", path="m"), [], ":9090/m"),
+    "no path": (scraped(scrape="true", port="9090"), [HTTP], ":9090/metrics"),
+    "no port, and one that is meant": (scraped(scrape="true"), [HTTP, METRICS], ":9102/metrics"),
+    "no port, and one only": (scraped(scrape="true"), [HTTP], ":8080/metrics"),
+    "no port, and two": (scraped(scrape="true"), [HTTP, HTTP | {"name": "b"}], ""),
+    "a port named metrics": ({}, [HTTP, METRICS], ":9102/metrics"),
+    "not to be scraped": (scraped(scrape="false"), [METRICS], ""),
+    "nothing said": ({}, [HTTP], ""),
+    "a port in words": (scraped(scrape="true", port="http"), [HTTP], ""),
+    "a port that is none": (scraped(scrape="true", port="70000"), [HTTP], ""),
+    "a port of many digits": (scraped(scrape="true", port="9" * 5000), [HTTP], ""),
+    "a path with blanks": (scraped(scrape="true", port="1", path="/a b"), [HTTP], ""),
+    "a long path": (scraped(scrape="true", port="1", path="/" + "a" * 101), [HTTP], ""),
+    "ports that are no list": (scraped(scrape="true"), "x", ""),
+}
+
+
+@pytest.mark.parametrize("case", PAGES)
+def test_a_pod_names_its_metrics_page_by_the_usual_annotations_or_a_port(case):
+    annotations, ports, page = PAGES[case]
+    pod = {"metadata": {"annotations": annotations}, "spec": {"containers": [{"ports": ports}]}}
+
+    assert trim_pod(pod).page == page
+
+
 def test_a_pod_of_nothing_is_not_ready_and_nobodys():
     record = trim_pod({})
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -12,6 +13,7 @@ from daemon.core.model import (
     Guide,
     GuideKind,
     Held,
+    Outage,
     Phase,
     Pinned,
     Unclear,
@@ -130,6 +132,70 @@ def test_a_promote_does_not_end_the_pause_of_an_unconfirmed_raise_and_says_so() 
 
     assert "still paused, resume ends that" in decision.message
     assert world.owned == Weighted("v1", "v2", 0)
+
+
+# ---------------------------------------------------------------- without the API server
+
+
+def without_the_server(world: World, *spans: tuple[float, float]) -> World:
+    """Let the API server have been out of reach, in seconds before now."""
+    ago = [(timedelta(seconds=since), timedelta(seconds=until)) for since, until in spans]
+    outages = tuple(Outage(world.now - since, world.now - until) for since, until in ago)
+    world.extra["outages"] = outages
+    return world
+
+
+@pytest.mark.parametrize(
+    ("spans", "taken_back"),
+    [
+        pytest.param([], True, id="it was there all the time"),
+        pytest.param([(60, 0)], False, id="it went before the raise and is not back"),
+        pytest.param([(35, 1)], False, id="it went right after the raise and is back"),
+        pytest.param([(35, 20), (10, 0)], False, id="twice, together for too long"),
+        pytest.param([(8, 2)], True, id="for less than there was time beside"),
+        pytest.param([(3600, 50)], True, id="before the raise"),
+        pytest.param([(3600, 50), (9, 0)], False, id="before, and then again"),
+        pytest.param([(0, -60)], True, id="ahead of the time of the look"),
+    ],
+)
+def test_time_without_the_api_server_does_not_count_against_a_raise(
+    spans: list[tuple[float, float]], taken_back: bool
+) -> None:
+    world = shifting()
+    world.fail_to_prove()
+    world.pass_time(38)
+
+    decision = without_the_server(world, *spans).look()
+
+    assert (decision.reason is Reason.RAISE_UNCONFIRMED) is taken_back
+    assert (world.owned == Weighted("v1", "v2", 0)) is taken_back
+
+
+def test_after_an_outage_a_raise_that_is_shown_goes_on_by_itself() -> None:
+    world = shifting()
+    world.fail_to_prove()
+    world.pass_time(600)
+    waiting = without_the_server(world, (599, 0)).look()
+    world.prove()
+    world.settle()
+    world.pass_time(301)
+    world.judge(PASS)
+
+    world.settle()
+
+    assert waiting.reason is Reason.CONFIRMING
+    assert world.owned == Weighted("v1", "v2", 25)
+
+
+def test_time_without_the_api_server_counts_for_the_alarm_of_a_rollback() -> None:
+    world = shifting()
+    world.judge(FAIL)
+    world.look()
+    unproved(world)
+
+    decision = without_the_server(world, (30, 0)).look()
+
+    assert decision.reason is Reason.ROLLBACK_UNCONFIRMED
 
 
 def test_an_adoption_that_is_not_live_is_alarmed_and_stays_as_it_is() -> None:

@@ -42,7 +42,7 @@ FULL = Record(
     confirmed=Confirmed(16, 5),
     paused=Pause("asked for", "ana@example.com", NOW),
     held=Held(Reason.NO_DATA, NOW),
-    promote=Promote("id", ("latency",)),
+    promote=Promote("id", ("success rate",), "ana@example.com", "a known fault"),
     smoke=SmokePassed(3, NOW),
     base=4,
     known=("v1/abc",),
@@ -101,7 +101,14 @@ def members(**changes: object) -> str:
         pytest.param('{"v":1}', "lacks the member 'id'", id="a missing member"),
         pytest.param(members(weight=101), "'weight' is over 100", id="weight 101"),
         pytest.param(members(weight=-1), "'weight' is not a whole number", id="negative"),
-        pytest.param(members(weight=1.5), "'weight' is not a whole number", id="half"),
+        pytest.param(members(weight=1.505), "'weight' has more than two decimals", id="a half"),
+        pytest.param(members(weight=100.5), "'weight' is not a whole number", id="over a half"),
+        pytest.param(members(weight=float("nan")), "'weight' is not a whole number", id="NaN"),
+        pytest.param(members(weight="0.5"), "'weight' is not a whole number", id="a text"),
+        pytest.param(
+            members(phase="Smoke", weight=0.5), "weight 0.5 in phase Smoke", id="0.5 in Smoke"
+        ),
+        pytest.param(members(rampSince="now"), "member 'rampSince'", id="no beginning of a ramp"),
         pytest.param(members(epoch=2**63), "'epoch' is not a whole number", id="huge epoch"),
         pytest.param(members(phase="Sleeping"), "member 'phase'", id="no such phase"),
         pytest.param(members(since="yesterday"), "member 'since'", id="no time"),
@@ -111,6 +118,22 @@ def members(**changes: object) -> str:
         pytest.param(members(known=["x"] * 33), "'known' is not a list", id="too many"),
         pytest.param(members(known="x"), "'known' is not a list", id="no list"),
         pytest.param(members(held={"reason": "NoData"}), "'held' is not an object", id="half held"),
+        pytest.param(
+            members(promote={"id": "id"}),
+            "'promote' is not an object of id, skip",
+            id="half promote",
+        ),
+        pytest.param(
+            members(promote={"id": "id", "skip": "all"}), "'promote' does not skip", id="skips all"
+        ),
+        pytest.param(
+            members(promote={"id": "id", "skip": ["x"] * 17}), "'promote' does not", id="17 skips"
+        ),
+        pytest.param(
+            members(promote={"id": "id", "skip": [], "by": "ana"}),
+            "'promote' is not an object of id, skip, by, reason",
+            id="a promote by somebody for no reason",
+        ),
         pytest.param(members(canary=None), "Shifting without a canary", id="no canary"),
         pytest.param(members(revision=""), "Shifting without a canary", id="no revision"),
         pytest.param(members(canary="v1"), "v1 as stable and as canary", id="canary is stable"),
@@ -168,3 +191,35 @@ def test_a_targets_key_reads_as_people_write_it() -> None:
 
 def test_times_of_any_zone_are_read_as_utc() -> None:
     assert parse_time("2026-11-24T13:00:00.123+01:00") == NOW
+
+
+# ---------------------------------------------------------------- weights with decimals
+
+
+@pytest.mark.parametrize(
+    ("weight", "written"), [(0, "0"), (25, "25"), (0.01, "0.01"), (0.35, "0.35"), (99.99, "99.99")]
+)
+def test_a_weight_is_written_as_people_write_it(weight: float, written: str) -> None:
+    record = replace(FULL, weight=weight, confirmed=Confirmed(16, weight))
+    text = format_record(record)
+
+    assert f'"weight":{written},' in text
+    assert f'"confirmed":{{"decision":16,"weight":{written}}}' in text
+    assert parse_record(text) == record
+
+
+def test_a_whole_number_that_somebody_wrote_with_decimals_is_read_and_written_as_whole() -> None:
+    record = parse_record(members(weight=25.0))
+
+    assert isinstance(record, Record)
+    assert '"weight":25,' in format_record(record)
+
+
+def test_a_record_of_a_ramp_by_steps_is_spelled_as_it_was_before_there_was_another() -> None:
+    assert "rampSince" not in format_record(FULL)
+
+
+def test_since_when_a_ramp_runs_survives() -> None:
+    record = replace(FULL, ramp_since=NOW)
+
+    assert parse_record(format_record(record)) == record

@@ -55,6 +55,9 @@ def test_a_whole_request_is_read() -> None:
         pytest.param(
             json.dumps({"id": ID, "verb": "abort", "skip": "all"}), "skip must", id="skip"
         ),
+        pytest.param(
+            json.dumps({"id": ID, "verb": "promote", "skip": ["a\nb"]}), "skip must", id="two lines"
+        ),
     ],
 )
 def test_what_cannot_be_obeyed_says_why(text: str, why: str) -> None:
@@ -62,6 +65,12 @@ def test_what_cannot_be_obeyed_says_why(text: str, why: str) -> None:
 
     assert isinstance(request, BadRequest)
     assert why in request.why
+
+
+def test_a_check_whose_name_is_two_words_can_be_skipped() -> None:
+    text = json.dumps({"id": ID, "verb": "promote", "skip": ["success rate"]})
+
+    assert parse_request(text, NOW) == Request(ID, Verb.PROMOTE, skip=("success rate",))
 
 
 def test_a_request_keeps_its_id_even_when_its_verb_is_unknown() -> None:

@@ -78,10 +78,14 @@ def version(name: str, *, ready: int = 4, age: int = 1000, **changes: object) ->
 
 
 def judgement(
-    verdict: Verdict, ground: Ground, message: str = "as judged", requests: int = 100
+    verdict: Verdict,
+    ground: Ground,
+    message: str = "as judged",
+    requests: int = 100,
+    **more: float,
 ) -> Judgement:
-    """Return a judgement of all checks."""
-    return Judgement(verdict, ground, message, requests)
+    """Return a judgement of all checks; `more`: `allowed` and `excess`."""
+    return Judgement(verdict, ground, message, requests, **more)
 
 
 PASS = judgement(Verdict.PASS, Ground.SAFE)

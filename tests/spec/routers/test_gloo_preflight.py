@@ -202,6 +202,19 @@ def test_another_pinned_route_to_the_upstream_is_a_warning():
     assert "is not moved" in seen.warnings[0]
 
 
+def test_another_route_to_a_group_is_a_warning_as_nobody_looks_into_groups():
+    group = {"upstreamGroup": {"name": "both"}}
+
+    seen = read(
+        pinned(),
+        {"name": "b", "matchers": [{"prefix": "/b"}], "routeAction": group},
+        others=beside(),
+    )
+
+    assert seen.problems == ()
+    assert seen.warnings[0].startswith("route 1 (b) goes to UpstreamGroup gloo-system/both, which")
+
+
 def shadowing(name):
     return {"shadowing": {"upstream": {"name": name, "namespace": "gloo-system"}}}
 

@@ -75,7 +75,7 @@ REFUSED = [
     ([], "there are no routes"),
     ([split(("v1", 33), ("v2", 33), ("v3", 33))], "has 3 destinations"),
     ([split(("v1", 0), ("v2", None))], "sum to 0"),
-    ([split(("v1", 1), ("v2", 2))], "weights 1 and 2 are not whole percent"),
+    ([split(("v1", 1), ("v2", 2))], "weights 1 and 2 are no hundredths of a percent"),
     ([split(("v1", 50), ("v1", 50))], "both destinations of the route are version v1"),
     ([split(("v1", True), ("v2", 50))], "no whole number"),
     ([split(("v1", -1), ("v2", 50))], "no whole number"),

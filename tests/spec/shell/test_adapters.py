@@ -7,6 +7,8 @@ import pytest
 
 from analysis.errors import ProviderError
 from analysis.providers.base import PodAddress, Scope
+from analysis.providers.upstreams import ATTEMPTS
+from config.schema import Metrics
 from daemon.adapters import MAX_PAGE_BYTES, UNDERIVABLE_RETRY_SECONDS, Adapters
 from daemon.core.model import (
     DECISION_HEADER,
@@ -18,12 +20,13 @@ from daemon.core.model import (
     Work,
 )
 from daemon.errors import PermanentError, TransientError
-from daemon.kube.objects import ENDPOINTSLICES
+from daemon.kube.objects import ENDPOINTSLICES, trim_pod
 from daemon.ports import HttpAnswer, HttpRequest
 from daemon.routers.gloo import GlooRouter
+from tests.contract.providers.servers import Prometheus, serving
 from tests.fakes.clock import VirtualClock, turns
 from tests.fakes.http import Http, answer
-from tests.fakes.shop import Shop
+from tests.fakes.shop import Shop, pod
 from tests.spec.routers import routes
 
 WORK = Work(
@@ -142,6 +145,18 @@ async def test_a_smoke_test_goes_through_a_proxy_with_the_canary_header() -> Non
     assert all(it.url.startswith("http://10.1.0.1:8080") for it in stage.http.requests)
 
 
+async def test_proof_and_smoke_test_of_a_decision_ask_the_api_server_once() -> None:
+    stage = Stage()
+    stage.proxies("10.1.0.1")
+
+    proving = asyncio.ensure_future(stage.prove())
+    await stage.clock.pass_time(1)
+    await proving
+    await stage.smoke()
+
+    assert stage.shop.cluster.count("list", "endpointslices") == 1
+
+
 async def test_a_smoke_test_goes_to_the_gateways_own_address_where_no_proxy_can_be_listed() -> None:
     stage = Stage()
     stage.shop.cluster.fail("list", "endpointslices", TransientError("away"))
@@ -203,6 +218,38 @@ async def test_a_page_that_does_not_come_is_a_missing_pod_with_why(came: Any, wh
     assert why in reading.missing["echo-v1-0"]
 
 
+async def test_at_rest_the_pods_own_pages_are_read_without_the_api_server() -> None:
+    stage = Stage()
+    stage.http.answer = lambda _: answer(body=PAGE)
+    provider = stage.adapters.provider_at_rest(stage.rollout)
+    assert provider is not None
+
+    pods = {"v1": (PodAddress("echo-v1-0", "10.0.0.1"),)}
+    reading = await provider.read(Scope("echo", "echo", "v1", None, pods, stage.rollout.metrics))
+
+    assert reading.pods["v1"]["echo-v1-0"].requests == 7
+    assert stage.shop.cluster.calls == []
+
+
+async def test_at_rest_two_targets_behind_one_gateway_list_its_pods_once() -> None:
+    stage = Stage(metrics={"envoy": {}})
+    stage.proxies("10.1.0.1")
+    scope = Scope("echo", "echo", "v1", None, {"v1": ()}, stage.rollout.metrics)
+    for _ in range(2):
+        provider = stage.adapters.provider_at_rest(stage.rollout)
+        assert provider is not None
+        with pytest.raises(ProviderError):
+            await provider.read(scope)
+
+    assert stage.shop.cluster.count("list", "endpointslices") == 1
+
+
+async def test_at_rest_a_prometheus_is_not_asked() -> None:
+    stage = Stage(metrics={"prometheus": {"url": "http://127.0.0.1:9"}})
+
+    assert stage.adapters.provider_at_rest(stage.rollout) is None
+
+
 async def test_a_prometheus_whose_address_cannot_be_looked_up_is_refused_by_name(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -220,3 +267,47 @@ async def test_a_prometheus_is_asked_where_its_address_leads(
     stage = Stage(metrics={"prometheus": {"url": "${env:PROM}"}})
 
     await stage.adapters.provider(stage.rollout).close()
+
+
+async def test_where_the_policy_names_no_source_nothing_is_read_before_one_is_chosen() -> None:
+    stage = Stage()
+    rollout = stage.rollout.model_copy(update={"metrics": Metrics()})
+
+    with pytest.raises(ProviderError, match="not known yet"):
+        stage.adapters.provider(rollout)
+    assert stage.adapters.provider_at_rest(rollout) is None
+    assert await stage.adapters.metrics_fault(rollout) == ""
+
+
+async def test_a_source_is_chosen_by_what_its_pages_say() -> None:
+    stage = Stage()
+    histogram = 'http_request_duration_seconds_bucket{le="+Inf"} 7\n'
+    stage.http.answer = lambda _: answer(body=PAGE + histogram)
+    rollout = stage.rollout.model_copy(update={"metrics": Metrics()})
+    notes = {"annotations": {"prometheus.io/scrape": "true", "prometheus.io/port": "8080"}}
+    records = []
+    for version in ("v1", "v2"):
+        obj = pod(version, 1)
+        records.append(trim_pod(obj | {"metadata": obj["metadata"] | notes}))
+    pods = {version: (PodAddress(f"echo-{version}-1", "10.0.0.1"),) for version in ("v1", "v2")}
+    scope = Scope("echo", "echo", "v1", "v2", pods, rollout.metrics)
+
+    chosen = await stage.adapters.choose(rollout, scope, records)
+
+    assert chosen.source == "pods:8080/metrics", chosen.why
+
+
+CLUSTERS = {"upstream": "echo-{{ version }}_gloo-system"}
+
+
+async def test_preflight_says_where_no_version_has_a_cluster_of_its_own() -> None:
+    prometheus = Prometheus()
+    async with serving(prometheus.handle) as port:
+        url = f"http://127.0.0.1:{port}"
+        stage = Stage(metrics={"prometheus": {"url": url}, "series": CLUSTERS})
+        without = await stage.adapters.metrics_fault(stage.rollout)
+        prometheus.has(ATTEMPTS, 1, envoy_cluster_name="echo-v1_gloo-system")
+        with_one = await stage.adapters.metrics_fault(stage.rollout)
+
+    assert "each version needs an Upstream of its own" in without
+    assert with_one == ""

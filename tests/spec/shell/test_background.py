@@ -11,14 +11,19 @@ import pytest
 from structlog.testing import capture_logs
 
 from analysis.errors import ProviderError, RefusedError
+from analysis.journal import Unread, entries, load, replay
+from analysis.judge import settings_from as judge_settings
+from analysis.memory import save
 from analysis.providers.base import Scope
-from analysis.samples import Counters, Number, NumberKind, Reading
+from analysis.samples import Block, Counters, Number, NumberKind, Reading
 from analysis.verdict import Ground
-from daemon import background
-from daemon.background import AGAIN_SECONDS, Beside, Tools
+from daemon import reading
+from daemon.background import AGAIN_SECONDS, Beside
 from daemon.core.model import GuideKind, Phase, Proof, SmokeResult, Work
+from daemon.kept import Kept
 from daemon.kube.objects import trim_pod
 from daemon.memory import Memory
+from daemon.tools import Tools
 from tests.fakes.clock import VirtualClock, turns
 from tests.fakes.shop import KEY, pod
 from tests.spec.routers import routes
@@ -157,13 +162,13 @@ async def a_stage() -> AsyncIterator[Stage]:
 def blocks(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Return the blocks that the judge was given, None where there was none."""
     given: list[Any] = []
-    judge = background.judge
+    judge = reading.judge
 
     def listening(settings: Any, state: Any, block: Any, *more: Any, **named: Any) -> Any:
         given.append(block)
         return judge(settings, state, block, *more, **named)
 
-    monkeypatch.setattr(background, "judge", listening)
+    monkeypatch.setattr(reading, "judge", listening)
     return given
 
 
@@ -308,6 +313,17 @@ async def test_each_interval_is_a_block_of_what_came_in_since_the_last(blocks: l
         assert (block.stable.requests, block.canary.requests, block.weight) == (95, 5, 5)
 
 
+async def test_without_a_weight_the_requests_of_smoke_tests_are_not_the_canarys(
+    blocks: list[Any],
+) -> None:
+    async with a_stage() as stage:
+        await stage.assign(replace(READ, phase=Phase.SMOKE, weight=0))
+        await stage.interval(v1=95, v2=5)
+
+        block = blocks[-1]
+        assert (block.stable.requests, block.canary.requests, block.weight) == (95, 0, 0)
+
+
 async def test_a_judgement_belongs_to_its_decision_and_wakes_the_target() -> None:
     async with a_stage() as stage:
         await stage.assign(READ)
@@ -370,27 +386,202 @@ async def test_saved_evidence_of_this_rollout_is_taken_up_after_a_restart() -> N
     async with a_stage() as stage:
         await stage.assign(READ)
         await stage.interval(v1=95, v2=5)
-        counts = stage.memory.counts
         async with a_stage() as again:
-            again.memory.counts = counts
+            again.memory.kept = stage.memory.evidence()
             await again.assign(READ)
 
             assert again.judgement.requests == 5
 
 
-@pytest.mark.parametrize(
-    "odd", [{"rollout": "another"}, {"stable": "v1/new"}, {"state": "damaged"}, {"state": None}]
-)
-async def test_evidence_of_something_else_or_damaged_begins_at_nothing(odd: dict[str, Any]) -> None:
+async def test_evidence_that_is_lost_begins_anew_and_that_is_told() -> None:
     async with a_stage() as stage:
         await stage.assign(READ)
         await stage.interval(v1=95, v2=5)
-        counts = {**stage.memory.counts, **odd}
-        async with a_stage() as again:
-            again.memory.counts = counts
-            await again.assign(READ)
+        kept = stage.memory.evidence()
+        with capture_logs() as lines:
+            async with a_stage() as again:
+                again.memory.kept = replace(kept, counts={**kept.counts, "state": "damaged"})
+                await again.assign(READ)
 
-            assert again.judgement.requests == 0
+                assert again.judgement.requests == 0
+
+    (told,) = [it for it in lines if it["event"] == "evidence.begun_anew"]
+    assert told["message"] == (
+        "evidence begins anew: the judge's state is damaged, or of other checks"
+    )
+    assert (told["target"], told["rollout"], told["log_level"]) == (str(KEY), "r1", "warning")
+
+
+async def test_evidence_goes_on_where_reading_stopped_for_a_moment() -> None:
+    async with a_stage() as stage:
+        await stage.assign(READ)
+        await stage.interval(v1=95, v2=5)
+        await stage.assign(None)
+        await stage.assign(READ)
+
+        assert stage.judgement.requests == 5
+
+
+async def test_when_a_rollout_is_over_its_evidence_stays() -> None:
+    async with a_stage() as stage:
+        await stage.assign(READ)
+        await stage.interval(v1=95, v2=5)
+        during = stage.memory.evidence()
+        await stage.assign(None)
+
+        assert stage.memory.keeping is None
+        assert stage.memory.evidence() == during != Kept()
+
+
+async def test_the_next_rollout_takes_the_place_of_the_last_ones_evidence() -> None:
+    async with a_stage() as stage:
+        await stage.assign(READ)
+        await stage.assign(None)
+        await stage.assign(replace(READ, rollout="r2"))
+
+        assert stage.memory.evidence().counts["rollout"] == "r2"
+
+
+# ---------------------------------------------------------------- a restart between two readings
+
+
+async def _restarted(stage: Stage, seconds: float, **work: Any) -> Stage:
+    """Return a process that comes after `stage`, some seconds after its last look."""
+    again = Stage()
+    again.clock.seconds = stage.clock.seconds + seconds
+    again.memory.kept = stage.memory.evidence()
+    again.group = stage.group
+    again.requests = {"v1": stage.requests["v1"] + 190, "v2": stage.requests["v2"] + 10}
+    await again.assign(replace(READ, **work))
+    return again
+
+
+async def test_after_a_restart_the_next_block_runs_from_the_last_reading(
+    blocks: list[Any],
+) -> None:
+    async with a_stage() as stage:
+        await stage.assign(READ)
+        await stage.interval(v1=95, v2=5)
+        again = await _restarted(stage, 20.0)
+
+        assert (blocks[-1].seconds, blocks[-1].canary.requests) == (20, 10)
+        assert again.judgement.requests == 15
+        again.beside.stop()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "work"),
+    [
+        pytest.param(20, {"weight": 25, "decision": 5, "step": 1}, id="another weight"),
+        pytest.param(20, {"decision": 6}, id="the weight was another one meanwhile"),
+        pytest.param(121, {}, id="away for longer than a restart takes"),
+        pytest.param(-5, {}, id="a clock that went back"),
+    ],
+)
+async def test_after_a_restart_the_first_reading_only_sets_references_where(
+    blocks: list[Any], seconds: float, work: dict[str, Any]
+) -> None:
+    async with a_stage() as stage:
+        await stage.assign(READ)
+        await stage.interval(v1=95, v2=5)
+        again = await _restarted(stage, seconds, **work)
+
+        assert blocks[-1] is None
+        again.beside.stop()
+
+
+async def test_a_reading_from_before_its_proof_is_no_reference_after_a_restart(
+    blocks: list[Any],
+) -> None:
+    async with a_stage() as stage:
+        await stage.assign(replace(READ, prove=True))
+        again = await _restarted(stage, 5.0)
+
+        assert blocks[-1] is None
+        again.beside.stop()
+
+
+# ---------------------------------------------------------------- where a Pass leads to
+
+
+@pytest.mark.parametrize(
+    ("policy", "weight", "ahead"),
+    [
+        pytest.param({"steps": [5, 25, 100]}, 5, 25, id="the next step"),
+        pytest.param({"steps": [5, 25, 100]}, 25, 100, id="everybody after the last step"),
+        pytest.param({"steps": [5, 25, 100]}, 100, 100, id="promotion, in Baking"),
+        pytest.param({"steps": [5, 25, 100]}, 3, 5, id="the first step above a weight between"),
+        pytest.param({"steps": [5, 25, 100], "ramp": "budget"}, 5, 100, id="promotion by budget"),
+    ],
+)
+async def test_a_pass_is_asked_for_by_the_weight_that_it_leads_to(
+    monkeypatch: pytest.MonkeyPatch, policy: dict[str, Any], weight: int, ahead: float
+) -> None:
+    asked: list[float] = []
+    judge = reading.judge
+
+    def listening(*given: Any, ahead: float) -> Any:
+        asked.append(ahead)
+        return judge(*given, ahead=ahead)
+
+    monkeypatch.setattr(reading, "judge", listening)
+    async with a_stage() as stage:
+        steps = [{"weight": it, "hold": "1m"} for it in policy["steps"]]
+        stage.rollout = routes.a_rollout(**policy | {"steps": steps})
+        await stage.assign(replace(READ, weight=weight))
+
+    assert asked == [ahead]
+
+
+# ---------------------------------------------------------------- the journal
+
+
+async def test_the_journal_tells_every_look_and_what_came_of_it() -> None:
+    async with a_stage() as stage:
+        await stage.assign(READ)
+        await stage.interval(v1=95, v2=5)
+        stage.trouble = ProviderError("connection refused")
+        await stage.interval()
+        kept = stage.memory.evidence()
+
+    settings = judge_settings(stage.rollout)
+    journal = load(settings, kept.journal)
+    assert journal is not None
+    looks = list(entries(journal))
+    assert (journal.rollout, journal.stable, journal.canary) == ("r1", "v1", "v2")
+    assert [(it.decision, it.step, it.weight) for it in looks] == [(4, 0, 5)] * 3
+    assert looks[0].read is None
+    assert isinstance(looks[1].read, Block)
+    assert looks[2].read == Unread(stale=False, message="connection refused")
+
+
+async def test_what_was_judged_can_be_judged_again_from_the_journal_alone() -> None:
+    async with a_stage() as stage:
+        await stage.assign(READ)
+        for n in range(5):
+            await stage.interval(v1=95 + n, v2=5)
+        await stage.assign(replace(READ, decision=5, weight=25, step=1))
+        await stage.interval(v1=70, v2=30)
+        kept = stage.memory.evidence()
+
+    settings = judge_settings(stage.rollout)
+    journal = load(settings, kept.journal)
+    assert journal is not None
+    *_, (_, state, judgement) = replay(settings, journal)
+    assert judgement == stage.judgement
+    assert save(settings, state) == kept.counts["state"]
+
+
+async def test_the_journal_goes_on_after_a_restart() -> None:
+    async with a_stage() as stage:
+        await stage.assign(READ)
+        await stage.interval(v1=95, v2=5)
+        again = await _restarted(stage, 20.0)
+        again.beside.stop()
+
+    journal = load(judge_settings(stage.rollout), again.memory.evidence().journal)
+    assert journal is not None
+    assert (len(journal.lines), journal.again) == (3, 0)
 
 
 async def test_an_outage_of_the_provider_is_no_data_and_no_block_spans_it(

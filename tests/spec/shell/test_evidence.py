@@ -10,7 +10,15 @@ import pytest
 from daemon.core.model import TargetKey
 from daemon.core.record import format_record
 from daemon.errors import ConflictError, ForbiddenError, TransientError
-from daemon.evidence import MANAGED_BY, MAX_COUNTS_BYTES, Draft, Evidence, Stored
+from daemon.evidence import (
+    MANAGED_BY,
+    MAX_COUNTS_BYTES,
+    MAX_JOURNAL_BYTES,
+    Draft,
+    Evidence,
+    Stored,
+)
+from daemon.kept import NOTHING_KEPT, Kept
 from daemon.kube.objects import CONFIGMAPS
 from tests.fakes.clock import START
 from tests.fakes.cluster import Cluster
@@ -22,7 +30,7 @@ DRAFT = Draft(
     routes.ROLLOUT,
     routes.a_record(),
     ("r7f3", 17, START),
-    {"rollout": "r7f3", "state": "{}"},
+    Kept({"rollout": "r7f3", "state": "{}"}, "the journal"),
 )
 
 
@@ -57,7 +65,7 @@ async def test_policy_record_proof_and_counts_survive_a_restart() -> None:
     assert stored.rollout == routes.ROLLOUT
     assert stored.record == routes.a_record()
     assert stored.confirmed == {("r7f3", 17): START}
-    assert stored.counts == {"rollout": "r7f3", "state": "{}"}
+    assert stored.kept == Kept({"rollout": "r7f3", "state": "{}"}, "the journal")
 
 
 async def test_references_are_stored_as_they_were_written() -> None:
@@ -75,17 +83,34 @@ async def test_a_saved_draft_without_a_record_or_a_proof_says_nothing_of_them() 
 
     stored = await stage.after_restart()
 
-    assert (stored.record, stored.confirmed, stored.counts) == (None, {}, {})
+    assert (stored.record, stored.confirmed, stored.kept) == (None, {}, NOTHING_KEPT)
 
 
 async def test_counts_past_their_bound_are_left_out_and_all_else_is_kept() -> None:
     stage = Stage()
 
-    await stage.evidence.save(KEY, replace(DRAFT, counts={"state": "x" * MAX_COUNTS_BYTES}))
+    counts = {"state": "x" * MAX_COUNTS_BYTES}
+    await stage.evidence.save(KEY, replace(DRAFT, kept=Kept(counts, "the journal")))
     stored = await stage.after_restart()
 
-    assert stored.counts == {}
+    assert stored.kept == Kept({}, "the journal")
     assert stored.confirmed == {("r7f3", 17): START}
+
+
+async def test_a_journal_past_its_bound_is_left_out_and_all_else_is_kept() -> None:
+    stage = Stage()
+
+    await stage.evidence.save(KEY, replace(DRAFT, kept=Kept({}, "x" * (MAX_JOURNAL_BYTES + 1))))
+    stored = await stage.after_restart()
+
+    assert stored.kept.journal == ""
+    assert stored.confirmed == {("r7f3", 17): START}
+
+
+def test_all_of_a_targets_evidence_fits_into_a_configmap() -> None:
+    left = 1024 * 1024 - MAX_COUNTS_BYTES - MAX_JOURNAL_BYTES
+
+    assert left >= 256 * 1024
 
 
 # ---------------------------------------------------------------- damage
@@ -99,6 +124,7 @@ async def test_counts_past_their_bound_are_left_out_and_all_else_is_kept() -> No
         ("policy.json", '{"name": "echo"}', "rollout"),
         ("policy.json", "[" * 100_000, "rollout"),
         ("record.json", "{}", "record"),
+        ("journal.json", "", "journal"),
         ("counts.json", "", "confirmed counts"),
         ("counts.json", '{"judge": []}', "confirmed counts"),
         ("counts.json", '{"id": 1, "decision": 2, "confirmedAt": "2026-11-24T12:00:00Z"}', "confirmed counts"),
@@ -115,8 +141,14 @@ async def test_what_cannot_be_read_is_absent_and_the_rest_is_there(
 
     stored = await stage.after_restart()
 
-    for part in ("rollout", "record", "confirmed", "counts"):
-        assert bool(getattr(stored, part)) is (part not in lost.split())
+    parts = {
+        "rollout": stored.rollout,
+        "record": stored.record,
+        "confirmed": stored.confirmed,
+        "counts": stored.kept.counts,
+        "journal": stored.kept.journal,
+    }
+    assert [name for name, part in parts.items() if not part] == lost.split()
 
 
 async def test_a_configmap_without_data_is_nothing_stored() -> None:
@@ -177,9 +209,9 @@ async def test_a_configmap_that_another_process_created_or_changed_is_written_ov
     await stage.evidence.save(KEY, DRAFT)
     stage.damage(extra="somebody")
 
-    await stage.evidence.save(KEY, replace(DRAFT, counts={}))
+    await stage.evidence.save(KEY, replace(DRAFT, kept=Kept()))
 
-    assert set(stage.object["data"]) == {"policy.json", "record.json", "counts.json"}
+    assert "extra" not in stage.object["data"]
 
 
 async def test_a_configmap_that_was_deleted_is_created_again() -> None:
@@ -187,7 +219,7 @@ async def test_a_configmap_that_was_deleted_is_created_again() -> None:
     await stage.evidence.save(KEY, DRAFT)
     stage.cluster.take_away(CONFIGMAPS, "crossfade", NAME)
 
-    await stage.evidence.save(KEY, replace(DRAFT, counts={}))
+    await stage.evidence.save(KEY, replace(DRAFT, kept=Kept()))
 
     assert stage.object["data"]["record.json"] == format_record(routes.a_record())
 

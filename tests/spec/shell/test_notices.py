@@ -9,7 +9,7 @@ from daemon.core.reasons import Reason
 from daemon.kube.events import Regarding
 from daemon.kube.objects import DEPLOYMENTS, VIRTUALSERVICES
 from daemon.memory import Memory
-from daemon.notices import REPEAT_SECONDS, Notices
+from daemon.notices import ABOUT_THE_ROUTE, ON_THE_WAY, REPEAT_SECONDS, Notices
 from tests.fakes.clock import VirtualClock
 from tests.fakes.shop import KEY
 
@@ -47,6 +47,50 @@ def test_a_notice_is_an_event_on_every_object_it_is_about() -> None:
         ("echo", "NoData", "echo/echo: no data for 10 s", True),
         ("echo-v2", "NoData", "echo/echo: no data for 10 s", True),
     ]
+
+
+@pytest.mark.parametrize("reason", sorted(ON_THE_WAY))
+def test_a_step_on_the_way_is_an_event_on_the_deployment_alone(reason: Reason) -> None:
+    told = Told()
+
+    told.notices.tell(KEY, told.memory, (Notice(reason, "5 % -> 25 %"),), (ROUTE, CANARY))
+
+    assert [name for name, *_ in told.events] == ["echo-v2"]
+
+
+@pytest.mark.parametrize("reason", sorted(set(Reason) - ON_THE_WAY - ABOUT_THE_ROUTE))
+def test_all_other_news_stands_on_the_route_too(reason: Reason) -> None:
+    told = Told()
+
+    told.notices.tell(KEY, told.memory, (Notice(reason, "news"),), (ROUTE, CANARY))
+
+    assert [name for name, *_ in told.events] == ["echo", "echo-v2"]
+
+
+def test_a_warning_about_a_step_stands_on_both() -> None:
+    told = Told()
+    warning = Notice(Reason.RETIRED, "v1 cannot be scaled down", warning=True)
+
+    told.notices.tell(KEY, told.memory, (warning,), (ROUTE, CANARY))
+
+    assert [name for name, *_ in told.events] == ["echo", "echo-v2"]
+
+
+def test_what_is_the_matter_with_the_route_is_told_there_alone() -> None:
+    told = Told()
+    warning = Notice(Reason.ROUTE_WARNING, "any pod serves an empty subset", warning=True)
+
+    told.notices.tell(KEY, told.memory, (warning,), (ROUTE, CANARY))
+
+    assert [name for name, *_ in told.events] == ["echo"]
+
+
+def test_a_step_stands_on_the_route_where_its_deployment_is_gone() -> None:
+    told = Told()
+
+    told.notices.tell(KEY, told.memory, (Notice(Reason.RETIRED, "v1 retires"),), (ROUTE,))
+
+    assert [name for name, *_ in told.events] == ["echo"]
 
 
 def test_the_same_notice_is_told_once() -> None:

@@ -5,7 +5,17 @@ from typing import Any
 
 import pytest
 
-from daemon.core.model import Damaged, Fresh, Observation, Record, Retire, Verify, Version, Weighted
+from daemon.core.model import (
+    Damaged,
+    Fresh,
+    Observation,
+    Outage,
+    Record,
+    Retire,
+    Verify,
+    Version,
+    Weighted,
+)
 from daemon.core.record import format_record
 from daemon.errors import ForbiddenError, NotFoundError, TransientError
 from daemon.kube.objects import DEPLOYMENTS, PODS, REPLICASETS, UPSTREAMS, VIRTUALSERVICES
@@ -29,6 +39,7 @@ class Stage:
             self.shop.set_route(routes.pinned(), annotations=annotations)
         self.memory = Memory()
         self.jumped: Any = None
+        self.outages: tuple[Outage, ...] = ()
         self.faults: list[str] = []
         self.observer = Observer(
             self.shop.cluster,
@@ -36,6 +47,7 @@ class Stage:
             GlooRouter(),
             now=lambda: START,
             jumped_at=lambda: self.jumped,
+            outages=lambda: self.outages,
             new_id=lambda: "new",
             writer="me",
             metrics_fault=self._metrics_fault,
@@ -327,6 +339,13 @@ async def test_unusable_metrics_forbid_a_rollout_and_not_the_adoption(
 
 
 # ---------------------------------------------------------------- requests, and the rest
+
+
+async def test_when_the_api_server_was_out_of_reach_is_seen() -> None:
+    stage = Stage()
+    stage.outages = (Outage(START - timedelta(seconds=9), START),)
+
+    assert (await stage.look()).outages == stage.outages
 
 
 async def test_requests_count_on_running_deployments_and_on_stables_and_the_canarys() -> None:

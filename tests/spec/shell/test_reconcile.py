@@ -7,6 +7,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -14,8 +15,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from analysis.errors import RefusedError
+from analysis.providers.base import Scope
+from analysis.samples import Number, Reading
 from config.schema import Policy
-from daemon.background import Tools
 from daemon.carry_out import Hands
 from daemon.core.model import Phase, Proof, Record, SmokeResult, Work
 from daemon.core.record import parse_record
@@ -28,10 +30,30 @@ from daemon.observe import Observer
 from daemon.reconcile import LONGEST_BACKOFF, REFUSED_LOOK, Reconciler, World
 from daemon.routers.gloo import GlooRouter
 from daemon.targets import Targets
+from daemon.tools import Tools
 from daemon.web.metrics import Metrics
 from tests.fakes.clock import VirtualClock, turns
 from tests.fakes.shop import KEY, Shop
 from tests.spec.routers import routes
+
+ABORT = '{"id": "2026-11-24T11:59:00.000Z-00ff", "verb": "abort"}'
+
+
+class PastPages:
+    """Metrics of stable at rest, of which only the asking is of interest."""
+
+    def __init__(self, stage: "Stage") -> None:
+        self.stage = stage
+
+    async def read(self, scope: Scope) -> Reading:
+        self.stage.past_of.extend(scope.pods)
+        return Reading(self.stage.clock.monotonic(), {})
+
+    async def number(self, scope: Scope, query: str, window: float) -> Number:
+        raise RefusedError("no metrics in these tests")
+
+    async def close(self) -> None:
+        """Nothing is open."""
 
 
 class Stage:
@@ -49,6 +71,7 @@ class Stage:
         self.writer = "first" if shop is None else "second"
         self.numbers = 0
         self.work: list[Work] = []
+        self.past_of: list[str] = []
         self.evidence_cluster = self.shop.cluster
         self.reconciler = self._reconciler()
         self.look_again = timedelta(0)
@@ -73,6 +96,7 @@ class Stage:
             pods=self.shop.pods,
             wake=lambda _: self.wanted.set(),
             proved=lambda _: None,
+            provider_at_rest=lambda _: PastPages(self),
         )
         world = World(
             clock=self.clock,
@@ -404,6 +428,63 @@ async def test_a_proof_is_saved_at_once_for_who_comes_after_a_restart() -> None:
         assert stage.stored["counts.json"]["decision"] == stage.record.decision
 
 
+async def test_a_proof_that_no_hold_begins_with_is_saved_with_the_next_decision_only() -> None:
+    async with adopted() as stage:
+        stage.shop.deploy("v2")
+        await stage.settle()
+        memory = stage.reconciler.memory(KEY)
+        assert memory.saved is not None
+        memory.saved = replace(memory.saved, phase=Phase.FINALISING)
+        writes = stage.shop.cluster.count("replace", "configmaps")
+
+        await stage.reconciler.save_proof(KEY)
+
+        assert stage.shop.cluster.count("replace", "configmaps") == writes
+
+
+async def test_in_a_long_hold_what_was_judged_is_saved_once_a_minute() -> None:
+    async with adopted(
+        steps=[{"weight": 50, "hold": "1h"}, {"weight": 100, "hold": "60s"}]
+    ) as stage:
+        stage.shop.deploy("v2")
+        await stage.settle()
+        saved = stage.shop.cluster.count("replace", "configmaps")
+        for _ in range(24):
+            await stage.clock.pass_time(5.0)
+            await stage.look()
+
+        assert stage.shop.cluster.count("replace", "configmaps") == saved + 2
+        assert stage.stored["counts.json"]["judge"]["rollout"] == stage.record.id
+        assert len(stage.stored["journal.json"]["looks"]) > 12
+
+
+async def test_after_a_rollout_its_journal_stays_in_the_evidence() -> None:
+    async with adopted() as stage:
+        stage.shop.deploy("v2")
+        await stage.settle()
+        rollout = stage.record.id
+        stage.shop.ask(ABORT)
+        await stage.settle()
+
+        assert stage.record.phase is Phase.ROLLED_BACK
+        assert stage.stored["journal.json"]["rollout"] == rollout
+
+
+async def test_while_stable_serves_everybody_its_past_is_read() -> None:
+    async with adopted() as stage:
+        at_rest = len(stage.past_of)
+        stage.shop.deploy("v2")
+        await stage.settle()
+        await stage.clock.pass_time(60.0)
+
+        assert stage.record.phase is Phase.SHIFTING
+        assert (at_rest, stage.past_of) == (0, [])
+        stage.shop.ask(ABORT)
+        await stage.settle()
+        await stage.clock.pass_time(60.0)
+        assert set(stage.past_of) == {"v1"}
+
+
 async def test_at_the_end_of_the_process_everything_of_a_running_rollout_is_saved() -> None:
     async with adopted() as stage:
         stage.shop.deploy("v2")
@@ -478,7 +559,7 @@ async def test_news_stands_on_the_route_and_on_the_deployment_it_is_about() -> N
 
         await stage.settle()
 
-        about = {name for name, reason, _ in stage.events if reason == "SmokePassed"}
+        about = {name for name, reason, _ in stage.events if reason == "NewVersion"}
         assert about == {"echo", "echo-v2"}
 
 
