@@ -1,7 +1,8 @@
 """Bad releases that only users' traffic can tell: what they cost users, and the way back.
 
 The scene is always the same, so that figures can be compared: no smoke test, metrics from the pods,
-a look a second, 5 % first, a hundred users' requests a second.
+a look a second, 5 % first, a hundred users' requests a second; judged by the checks of a policy
+that names none.
 """
 
 from dataclasses import dataclass
@@ -43,10 +44,7 @@ rollouts:
     steps:
       - {{weight: 5, hold: 5m}}
       - {{weight: 100}}
-    analysis:
-      interval: 1s
-      checks:
-        - {{name: success rate, successRate: {{atLeast: 99%}}}}
+    analysis: {{interval: 1s}}
 """
 
 

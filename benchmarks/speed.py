@@ -44,7 +44,7 @@ async def _measure(*, is_quick: bool) -> list[Gate]:
     async with asyncio.TaskGroup() as group:
         idling = group.create_task(idle.measure())
         gates += await releases.measure(3 if is_quick else 5)
-        gates += await failures.measure(3 if is_quick else 10)
+        gates += await failures.measure(5 if is_quick else 10)
     return gates + idling.result()
 
 
