@@ -19,6 +19,7 @@ from analysis.decidability import informative, smallest_seen
 from analysis.journal import Entry, Journal, Unread, replay
 from analysis.judge import JudgeState
 from analysis.limits import LimitCheck, SlowRequests
+from analysis.ramp import EVERYBODY
 from analysis.samples import FAILED, Block
 from analysis.settings import JudgeSettings
 from analysis.verdict import Finding, Ground, Judgement, Verdict
@@ -58,6 +59,8 @@ class Leave(StrEnum):
 
     START = "start"
     EVIDENCE = "evidence"
+    BUDGET = "budget"
+    """the budget of failed requests affords it, whatever is not excluded yet"""
     TIMETABLE = "timetable"
     OTHER = "other"
     """a request of a person, or the end of a hold that was not the judge's to give"""
@@ -248,9 +251,12 @@ def _raises(settings: JudgeSettings, journal: Journal, looks: Looks) -> Iterator
 def _leave(before: tuple[Entry, Judgement] | None, weight: float) -> Leave:
     if before is None or not before[0].weight:
         return Leave.START
-    told = before[1]
-    if told.verdict is Verdict.PASS or (told.excess < 1 and told.allowed >= weight):
+    entry, told = before
+    if told.verdict is Verdict.PASS:
         return Leave.EVIDENCE
+    # A look that asks about everybody below 100 % is one of a ramp by budget.
+    if entry.ahead >= EVERYBODY and told.allowed >= weight:
+        return Leave.BUDGET
     if told.ground in (Ground.UNDECIDED, Ground.TOO_FEW_REQUESTS):
         return Leave.TIMETABLE
     return Leave.OTHER

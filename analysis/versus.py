@@ -52,7 +52,9 @@ OUTAGE_MOST = 0.5
 
 OUTAGE_CALM = 0.5
 """It bets only in blocks in which stable itself keeps below half of that limit, and forgets its
-winnings where stable has been above it lately: an incident of both is no outage of one."""
+winnings where stable has been above it lately: an incident of both is no outage of one. It goes on
+where stable completes nothing: else a canary that fails everything would be hidden by stable's loss
+of all its pods."""
 
 BELIEVED_PART = 0.75
 """Of a tolerated excess, which the canary may show itself to have: a test against the tolerance
@@ -261,7 +263,7 @@ def _bet_on_outage(
 ) -> Evidence:
     limit = min(max(OUTAGE_LEAST, OUTAGE_RATIO * numbers["usual"]), OUTAGE_MOST)
     calm = OUTAGE_CALM * limit
-    if not arms.canary or not arms.stable:
+    if not arms.canary:
         return evidence
     if _stable_now(numbers) > calm:
         return forfeit(evidence)

@@ -229,6 +229,7 @@ def body_pattern(text: str) -> str:
         raise ValueError(f"an expression has 1 to {MAX_PATTERN} characters")
     try:
         with warnings.catch_warnings(action="error"):  # what Python will read otherwise one day
+            re.purge()  # an expression that was compiled before would not warn again
             re.compile(text)
     except (re.error, OverflowError, RecursionError, Warning) as error:
         raise ValueError(f"not a regular expression: {error}") from None

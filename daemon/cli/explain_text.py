@@ -197,6 +197,13 @@ def _users(case: Case, explained: Explanation) -> str:
     return f"{reached}, {wording.counted(users.failed)} failed{f', {told}' if told else ''}."
 
 
+def affordable(it: Raise) -> str:
+    """Say why a ramp by budget went on without a Pass."""
+    if it.excess < 1:
+        return f"an excess above {wording.percent(it.excess)} is excluded, so the budget affords it"
+    return "the budget affords it, even if the canary fails everything"
+
+
 def _raise(it: Raise) -> str:
     start = f"{_weight(it.weight):>4} from {_clock(it.at)}: "
     match it.leave:
@@ -207,6 +214,8 @@ def _raise(it: Raise) -> str:
             if it.excess < 1:
                 why = f"an excess above {wording.percent(it.excess)} is excluded"
             return f"{start}{why}, after {wording.counted(it.requests)} canary requests"
+        case Leave.BUDGET:
+            return f"{start}{affordable(it)}"
         case Leave.TIMETABLE:
             return f"{start}by timetable, undecided: {blind(it)}"
         case Leave.OTHER:

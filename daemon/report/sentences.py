@@ -50,6 +50,7 @@ def by_what(story: Story) -> str:
         return "by request"
     return {
         Leave.EVIDENCE: "by evidence",
+        Leave.BUDGET: "by budget",
         Leave.TIMETABLE: "by timetable, undecided",
     }.get(move.leave, "by request")
 
@@ -162,6 +163,10 @@ def how(it: Raise) -> str:
             return f"by evidence: an excess above {wording.percent(it.excess)} is ruled out"
         case Leave.EVIDENCE:
             return "by evidence: each check is shown to keep its limit"
+        case Leave.BUDGET if it.excess < 1:
+            return f"by budget: an excess above {wording.percent(it.excess)} is ruled out"
+        case Leave.BUDGET:
+            return "by budget: affordable even if the canary fails everything"
         case Leave.TIMETABLE:
             return f"by timetable, undecided: {blind(it)}"
         case Leave.OTHER:

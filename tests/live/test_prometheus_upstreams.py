@@ -183,7 +183,11 @@ async def ground(tmp_path_factory):
             source = PrometheusSource(url=url, scrape_interval=timedelta(seconds=1))
             clock = SystemClock().monotonic
             provider = PrometheusProvider(source, clock, timeout=5.0, budget=10.0)
-            yield Ground(world, provider, url)
+            ground = Ground(world, provider, url)
+            for _ in range(TIMES):  # each test finds series, whichever runs first
+                await world.ask("/work")
+            await ground.read()
+            yield ground
             await provider.close()
 
 

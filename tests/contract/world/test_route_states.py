@@ -16,6 +16,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 CANARY = {"stage": "canary"}
 UPSTREAM = {"name": "echo", "namespace": "gloo-system"}
 ASKED = 30
+IN_A_ROW = 10
+"""Answers of the new state, after which all of a proxy's threads have it."""
 
 
 def to(version):
@@ -68,7 +70,9 @@ async def put(world, state):
     await world.apply(virtual_service(state, STATES[state]))
 
     async def is_live():
-        return (await world.ask()).headers.get("x-state") == state
+        """A proxy's threads take a change over one after the other."""
+        answers = [await world.ask() for _ in range(IN_A_ROW)]
+        return all(answer.headers.get("x-state") == state for answer in answers)
 
     await world.until(is_live, f"the route to be {state}")
 

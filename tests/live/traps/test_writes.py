@@ -186,4 +186,4 @@ async def test_a_share_that_is_no_whole_percent_is_not_adopted(plot):
     owned = (await plot.read()).owned
 
     assert isinstance(owned, Unclear)
-    assert owned.why == "weights 2 and 1 are not whole percent"
+    assert owned.why == "weights 2 and 1 are no hundredths of a percent"

@@ -150,6 +150,13 @@ def test_the_first_weight_after_none_is_the_start():
     assert [(it.weight, it.leave) for it in explained.raises] == [(10, Leave.START)]
 
 
+def test_a_ramp_by_budget_rises_by_what_the_budget_affords():
+    """Its looks ask about everybody."""
+    explained = lived(*[Look(GOOD, 0, 1, 100)] * 2, Look(GOOD, 0, 2, 100))
+
+    assert explained.raises[-1].leave is Leave.BUDGET
+
+
 @pytest.mark.parametrize(
     ("before", "leave"),
     [

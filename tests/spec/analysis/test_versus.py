@@ -55,6 +55,22 @@ def test_each_row(row, looks, verdict, ground):
     assert judgement.ground == ground, (row, judgement.message)
 
 
+def test_a_canary_that_fails_everything_is_found_where_stable_has_no_pods_left():
+    lost = look((9, 9), (0, 0), weight=25, seconds=30.0)
+
+    _, judgement = run(HOW, start(), GOOD, *[lost] * 4)
+
+    assert judgement.verdict is Verdict.FAIL
+
+
+def test_where_stable_failed_before_it_was_lost_nobody_is_accused():
+    incident = [look((25, 50), (225, 450), weight=25)] * 3
+
+    _, judgement = run(HOW, start(), *incident, *[look((9, 9), (0, 0), weight=25)] * 2)
+
+    assert judgement.verdict is not Verdict.FAIL
+
+
 def test_a_drop_that_the_policy_tolerates_is_no_failure_and_a_larger_one_is():
     tolerant = FailuresVersus("success rate", log_safe=log(20), delay=7.0, tolerance=0.02)
     how = JudgeSettings((tolerant,), alpha=0.01, min_requests=30)
