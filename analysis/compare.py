@@ -21,7 +21,7 @@ from analysis.history import History
 from analysis.samples import Spread
 from analysis.twosample import FRACTIONS, RATIOS, Pair, batch, worse, worse_by
 
-HALF_LIFE_SECONDS = 120.0
+HALF_LIFE_SECONDS = 60.0
 """Of what is known of stable's rate: it moves within minutes, and a wrong guess costs power."""
 
 HISTORY_COUNTS_AS_SECONDS = 300.0

@@ -32,7 +32,7 @@ from analysis.samples import FAILED, Block
 from analysis.twosample import EXCESSES, MARGINS, Pair, excess_excluded
 from analysis.verdict import Ground
 
-ALONE_SHARE = 0.1
+ALONE_SHARE = 0.05
 """Of the evidence on failures: the test that works without stable. It gets no data before."""
 
 ALONE_LEAST = 0.01
