@@ -1,6 +1,6 @@
 # Everything a person runs. Each target sets up what it needs; nothing has to be installed by hand
 # but Python 3.11 or newer with its venv module.
-.PHONY: demo test test-failed check spec test-cluster bench bench-gates bench-peers bench-detection setup format
+.PHONY: demo test test-failed check spec test-cluster bench bench-gates bench-peers bench-detection bench-traffic setup format
 SHELL := /bin/bash
 # A start that compiles its libraries again takes three times as long.
 unexport PYTHONDONTWRITEBYTECODE
@@ -29,8 +29,8 @@ check: setup           ## format, lint, types, layers, spelling, docs
 	$(RUN) codespell
 	$(RUN) python tests/check_docs.py
 
-test-cluster: setup    ## the live suite on a real kube-apiserver, Envoy and Prometheus (needs root and Go)
-	$(RUN) python -m tests.cluster
+test-cluster: setup    ## the live suite on a real Kubernetes and Prometheus (needs root and Go); KUBECONFIG=: on yours
+	$(RUN) python -m tests.cluster $(OPTIONS)
 
 bench: setup           ## speed and size, with their limits, as a table
 	$(RUN) python -m benchmarks.speed
@@ -43,6 +43,9 @@ bench-peers: setup     ## the scenes that were measured with Flagger and Argo Ro
 
 bench-detection: setup ## how soon bad versions are found, and how seldom good ones are taken back
 	$(RUN) python -m benchmarks.detection $(if $(FULL),--full)
+
+bench-traffic: setup   ## the same judge on real requests, thirty releases of three kinds (half an hour)
+	$(RUN) python -m benchmarks.real_traffic
 
 format: setup
 	$(RUN) ruff format .

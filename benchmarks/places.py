@@ -1,7 +1,7 @@
 """Where the scenes of peers.py are played: the sandbox, or a real Kubernetes without containers.
 
-Both are the shipped daemon, a real Envoy, users, and a clock; they differ in who answers for the
-API server and in where the metrics come from: the pods themselves, or a real Prometheus.
+All are the shipped daemon, a real Envoy, users, and a clock; they differ in who answers for the API
+server and in where the metrics come from: the pods themselves, or a real Prometheus.
 """
 
 import asyncio
@@ -16,22 +16,23 @@ import yaml
 
 from benchmarks.stage import Stage
 from daemon.core.model import Record
+from daemon.kube.objects import DEPLOYMENTS
 from daemon.sandbox.load import Load
 from daemon.sandbox.world import World, WorldOptions
 from tests.cluster import binaries
 from tests.cluster.kubernetes import Kubernetes
 from tests.cluster.metrics import Prometheus
 from tests.cluster.node import DocumentationAddresses
-from tests.cluster.scene import Scene
+from tests.cluster.scene import POD_PORT, Scene
 
+SCRAPE_INTERVAL = "5s"
+"""As where the peers were measured."""
 Policy = dict[str, Any]
 """The target's entry, without its metrics; a key that is None is left out."""
 
 
 class Place(Protocol):
     """One world with a daemon in it."""
-
-    name: str
 
     @property
     def load(self) -> Load:
@@ -54,6 +55,10 @@ class Place(Protocol):
         """Apply a version."""
         ...
 
+    async def remove(self, version: str) -> None:
+        """Delete a version's Deployment."""
+        ...
+
     async def until(self, condition: Callable[[], bool], what: str, seconds: float) -> None:
         """Wait for a condition."""
         ...
@@ -69,8 +74,6 @@ class Place(Protocol):
 
 class SandboxPlace:
     """The sandbox; metrics come from the pods' own pages."""
-
-    name = "sandbox"
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
@@ -100,6 +103,10 @@ class SandboxPlace:
         self._versions.add(version)
         return await self._stage.world.deploy(version, **knobs)
 
+    async def remove(self, version: str) -> None:
+        self._versions.discard(version)
+        await self._stage.world.delete(DEPLOYMENTS, f"echo-{version}")
+
     async def until(self, condition: Callable[[], bool], what: str, seconds: float) -> None:
         await self._stage.world.until(condition, what, seconds)
 
@@ -113,9 +120,7 @@ class SandboxPlace:
 
 
 class ClusterPlace:
-    """A real Kubernetes; metrics come from a real Prometheus."""
-
-    name = "Kubernetes"
+    """A real Kubernetes; its metrics are lost with a real Prometheus."""
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
@@ -142,6 +147,9 @@ class ClusterPlace:
 
     async def deploy(self, version: str, **knobs: str) -> object:
         return await self._scene.deploy(version, **knobs)
+
+    async def remove(self, version: str) -> None:
+        await self._scene.delete(DEPLOYMENTS, f"echo-{version}")
 
     async def until(self, condition: Callable[[], bool], what: str, seconds: float) -> None:
         await self._scene.until(condition, what, seconds)
@@ -170,13 +178,24 @@ async def sandbox(policy: Policy, rps: float) -> AsyncIterator[SandboxPlace]:
 
 @asynccontextmanager
 async def kubernetes(policy: Policy, rps: float) -> AsyncIterator[ClusterPlace]:
-    """Open a real control plane with an adopted target; inside its network namespace only."""
+    """Open a real control plane with an adopted target; metrics come from the pods.
+
+    Inside of its network namespace only, as `kubernetes_with_prometheus`.
+    """
+    chosen = policy | {"metrics": {"pods": {"port": POD_PORT}}}
+    async with kubernetes_with_prometheus(chosen, rps) as place:
+        yield place
+
+
+@asynccontextmanager
+async def kubernetes_with_prometheus(policy: Policy, rps: float) -> AsyncIterator[ClusterPlace]:
+    """Open a real control plane with an adopted target; metrics come from a Prometheus."""
     found = binaries.find()
     assert found is not None, "run `python -m tests.cluster.setup` first"
     with TemporaryDirectory(prefix="crossfade-bench-") as temporary:
         directory = Path(temporary)
         async with Kubernetes(found, directory / "kubernetes") as running:
-            prometheus = Prometheus(directory / "prometheus", 21009)
+            prometheus = Prometheus(directory / "prometheus", 21009, SCRAPE_INTERVAL)
             await prometheus.start()
             scene = Scene(running, prometheus, DocumentationAddresses(0), directory / "scene")
             try:

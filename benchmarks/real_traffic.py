@@ -46,6 +46,8 @@ LAST_ANSWERS = 0.3
 """Seconds for requests under way when the route changed, to be counted too."""
 LIVE_SECONDS = 0.2
 """Of a simulated way back: from the verdict to the gateway that serves it."""
+LONGEST_SECONDS = 120.0
+"""Of a release; its holds are 36 s."""
 PODS = 2
 """Of each version, as the sandbox has them."""
 
@@ -112,7 +114,10 @@ async def _release(stage: Stage, version: str, rate: float) -> Ending:
     await stage.world.deploy(version, error_rate=f"{rate:g}", error_paths="/work")
     first = await stage.write(lambda it: it.weight > 0, f"{version} with traffic", after=before)
     end = await stage.write(
-        is_in(Phase.ROLLED_BACK, Phase.RETIRING), f"the end of {version}", after=before
+        is_in(Phase.ROLLED_BACK, Phase.RETIRING),
+        f"the end of {version}",
+        after=before,
+        within=LONGEST_SECONDS,
     )
     is_back = end.record.phase is Phase.ROLLED_BACK
     await stage.clock.sleep(LAST_ANSWERS)

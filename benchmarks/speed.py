@@ -15,7 +15,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from benchmarks import failures, idle, releases, starts
+from benchmarks import failures, idle, judging, releases, starts
 from benchmarks.gates import Gate, failed, save, show
 
 WIDTH = 140
@@ -45,7 +45,7 @@ async def _measure(*, is_quick: bool) -> list[Gate]:
         idling = group.create_task(idle.measure())
         gates += await releases.measure(3 if is_quick else 5)
         gates += await failures.measure(5 if is_quick else 10)
-    return gates + idling.result()
+    return gates + idling.result() + judging.measure(5)
 
 
 if __name__ == "__main__":

@@ -105,13 +105,20 @@ class Stage:
         if (change.after.get("status") or {}).get("readyReplicas"):
             self.ready.setdefault(change.key[1], self.clock.now())
 
-    async def write(self, wanted: Callable[[Record], bool], what: str, *, after: int = 0) -> Write:
+    async def write(
+        self,
+        wanted: Callable[[Record], bool],
+        what: str,
+        *,
+        after: int = 0,
+        within: float = STEP_SECONDS,
+    ) -> Write:
         """Return the first write since number `after` whose record is as wanted."""
 
         def found() -> Write | None:
             return next((it for it in self.writes[after:] if wanted(it.record)), None)
 
-        await self._until(lambda: found() is not None, what)
+        await self._until(lambda: found() is not None, what, within)
         write = found()
         assert write is not None
         return write
@@ -132,14 +139,16 @@ class Stage:
         """Wait until the daemon has taken the route over and seen it served."""
         await self.write(lambda it: it.reason == "AdoptionConfirmed", "the adoption")
 
-    async def _until(self, condition: Callable[[], bool], what: str) -> None:
+    async def _until(
+        self, condition: Callable[[], bool], what: str, within: float = STEP_SECONDS
+    ) -> None:
         def holds() -> bool:
             if (code := self.daemon.ended) is not None:
                 last = "\n".join(str(it) for it in self.facts[-5:])
                 raise RuntimeError(f"the daemon ended with exit code {code}:\n{last}")
             return condition()
 
-        await self.world.until(holds, what, STEP_SECONDS)
+        await self.world.until(holds, what, within)
 
     # ------------------------------------------------------------ looking from outside
 

@@ -9,6 +9,10 @@ from daemon.core.reasons import Reason
 from daemon.kept import NOTHING_KEPT, Kept
 from daemon.ports import Obj
 
+Told = dict[str, tuple[str, float]]
+"""Messages without their numbers -> the last one as it was told, and when (monotonic seconds), in
+the order of telling."""
+
 
 @dataclass(slots=True)
 class Memory:
@@ -21,8 +25,8 @@ class Memory:
         written: the route object as the API server returned it after our last write.
         saved: the last record, as the evidence ConfigMap has it or is to have it.
         unsaved_since: when that record was written to the route (monotonic), until it is saved.
-        told: reason -> (message, monotonic seconds) of the last notice, so that people are told
-            once and not at every look.
+        told: what was told lately by its reason, so that people are told once and not at every
+            look.
         failures: reconciles in a row that raised.
         confirmed: (rollout id, decision) -> when it was proved, from before a restart.
         kept: the judge's evidence as it was last written down; `evidence` brings it up to date.
@@ -37,7 +41,7 @@ class Memory:
     written: Obj | None = None
     saved: Record | None = None
     unsaved_since: float | None = None
-    told: dict[Reason, tuple[str, float]] = field(default_factory=dict)
+    told: dict[Reason, Told] = field(default_factory=dict)
     failures: int = 0
     confirmed: Mapping[tuple[str, int], datetime] = field(default_factory=dict)
     kept: Kept = NOTHING_KEPT

@@ -1,21 +1,32 @@
 """Tell people: Kubernetes Events and log lines, once per change and never again for the same.
 
-A notice repeats only when its message changed and some time has passed: at 3 a.m. one clear line is
-worth more than a line a second.
+What says something else is told at once. The same with other numbers is told again only when some
+time has passed: at 3 a.m. one clear line is worth more than a line a second.
 """
 
-from typing import Any
+import re
+from typing import Any, Final
 
 import structlog
 
 from daemon.core.model import Notice, TargetKey
 from daemon.core.reasons import Reason
 from daemon.kube.events import Events, Regarding
-from daemon.memory import Memory
+from daemon.memory import Memory, Told
 from daemon.ports import Clock
 
 REPEAT_SECONDS = 600.0
-"""The least time between two notices of one reason about one target with different numbers."""
+"""The least time between two notices about one target that differ in their numbers only."""
+MOST_AT_ONCE = 5
+"""Different messages of one reason that are told, and remembered, within REPEAT_SECONDS. Pods that
+fail one after the other are news each; what changes its words at every look is not."""
+NUMBER: Final = re.compile(
+    r"(?<![\w.:/-])"
+    r"(\d{4}-\d\d-\d\dT[\d:.]+Z|10\^\d+|\d+(,\d{3})*(\.\d+)?(ms|[smhd](\d+[smhd])*)?)"
+    r"(?![\w:/-]|\.\d)"
+)
+"""A count, share, duration or time. Digits within a name (`v2`, a pod's, an address) are none: with
+other ones something else is meant."""
 EACH_IS_NEWS = frozenset({Reason.REQUEST_IGNORED})
 """Answers to a person: each is told, however soon after the last."""
 ON_THE_WAY = frozenset(
@@ -69,15 +80,17 @@ class Notices:
 
     def _is_news(self, memory: Memory, notice: Notice) -> bool:
         now = self._clock.monotonic()
-        before = memory.told.get(notice.reason)
-        if before is not None:
-            message, at = before
-            same = message == notice.message
-            if same or (now - at < REPEAT_SECONDS and notice.reason not in EACH_IS_NEWS):
-                return False
         if len(memory.told) >= MAX_REASONS:
             memory.told.clear()
-        memory.told[notice.reason] = (notice.message, now)
+        told = memory.told.setdefault(notice.reason, {})
+        shape = NUMBER.sub("#", notice.message)
+        if notice.reason in EACH_IS_NEWS:
+            if told.get(shape, ("", now))[0] == notice.message:
+                return False
+            told.clear()
+        elif not _may_be_told(told, shape, notice.message, now):
+            return False
+        told[shape] = (notice.message, now)
         return True
 
     def _tell(self, key: TargetKey, notice: Notice, about: tuple[Regarding, ...]) -> None:
@@ -92,6 +105,20 @@ class Notices:
                 action="Decide",
                 warning=notice.warning,
             )
+
+
+def _may_be_told(told: Told, shape: str, message: str, now: float) -> bool:
+    """Tell whether this is news beside what was told of the same reason; makes room for it."""
+    last = next(reversed(told), None)
+    if last == shape and told[shape][0] == message:
+        return False
+    if shape not in told and len(told) < MOST_AT_ONCE:
+        return True
+    replaced = shape if shape in told else next(iter(told))
+    if now - told[replaced][1] < REPEAT_SECONDS:
+        return False
+    del told[replaced]
+    return True
 
 
 def _places(notice: Notice, about: tuple[Regarding, ...]) -> tuple[Regarding, ...]:

@@ -1,7 +1,7 @@
 """The figure of latency: how many requests were slower than each bound, in both versions."""
 
 from collections.abc import Sequence
-from math import floor, log10
+from math import ceil, floor, log10
 from typing import Final
 
 from analysis import wording
@@ -64,11 +64,9 @@ def _bounds(story: Story) -> list[Measure]:
 
 
 def _picture(measures: Sequence[Measure], leader: Measure, width: float, title: str) -> Safe:
-    shares = [it for measure in measures for it in _shares(measure) if it > 0]
-    low = 10.0 ** floor(log10(min(shares, default=0.001)))
-    high = min(max(10.0 ** -floor(-log10(max(shares, default=0.1))), 10 * low), 1.0)
+    low, high = _decades([it for measure in measures for it in _shares(measure) if it > 0])
     bottom = ROW * len(measures) + 8
-    x = Scale(max(low, LEAST_SHARE), high, LEFT, width - RIGHT[width], log=True)
+    x = Scale(low, high, LEFT, width - RIGHT[width], log=True)
     parts: list[Safe] = []
     power = low
     while power <= high * 1.001:
@@ -89,6 +87,13 @@ def _picture(measures: Sequence[Measure], leader: Measure, width: float, title: 
         role="img",
         class_="wide" if width == WIDE else "narrow",
     )
+
+
+def _decades(shares: Sequence[float]) -> tuple[float, float]:
+    """Return the powers of ten around the shares: one decade at least, and none above all."""
+    low = min(max(10.0 ** floor(log10(min(shares, default=0.001))), LEAST_SHARE), 0.1)
+    high = min(max(10.0 ** ceil(log10(max(shares, default=0.1))), 10 * low), 1.0)
+    return low, high
 
 
 def _row_drawn(measure: Measure, x: Scale, y: float, *, leads: bool) -> list[Safe]:

@@ -16,7 +16,9 @@ KUBECTL = Path(sys.executable).parent / "kubectl"
 SECONDS = 60.0
 
 
-def kubectl(*arguments: str, kubeconfig: Path | None = None, text: str = "") -> str:
+def kubectl(
+    *arguments: str, kubeconfig: Path | None = None, text: str = "", seconds: float = SECONDS
+) -> str:
     """Run kubectl; return what it says.
 
     Raises:
@@ -29,7 +31,7 @@ def kubectl(*arguments: str, kubeconfig: Path | None = None, text: str = "") -> 
         capture_output=True,
         text=True,
         check=False,
-        timeout=SECONDS,
+        timeout=seconds,
     )
     assert done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stderr}"
     return done.stdout

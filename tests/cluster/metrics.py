@@ -1,4 +1,4 @@
-"""A real Prometheus that scrapes echo's pods every second.
+"""A real Prometheus that scrapes echo's pods, every second unless told otherwise.
 
 Debian builds it without the discovery of Kubernetes, so it is told its targets by a file; the labels
 are those that a usual set-up takes from the pods.
@@ -21,13 +21,14 @@ SCRAPE_INTERVAL = "1s"
 class Prometheus:
     """One Prometheus; `start`, `kill` and `start` again keep its data."""
 
-    def __init__(self, directory: Path, port: int) -> None:
+    def __init__(self, directory: Path, port: int, scrape_interval: str = SCRAPE_INTERVAL) -> None:
+        self.scrape_interval = scrape_interval
         self.url = f"http://127.0.0.1:{port}"
         directory.mkdir()
         self._targets = directory / "targets.json"
         self._targets.write_text("[]", encoding="utf-8")
         config = directory / "prometheus.json"
-        config.write_text(json.dumps(_config(self._targets)), encoding="utf-8")
+        config.write_text(json.dumps(_config(self._targets, scrape_interval)), encoding="utf-8")
         arguments = [
             "prometheus",
             f"--config.file={config}",  # JSON is YAML
@@ -67,9 +68,9 @@ def _target(pod: Obj) -> dict[str, Any] | None:
     return {"targets": [f"{address}:{ports[0]['containerPort']}"], "labels": labels}
 
 
-def _config(targets: Path) -> dict[str, Any]:
+def _config(targets: Path, interval: str) -> dict[str, Any]:
     return {
-        "global": {"scrape_interval": SCRAPE_INTERVAL, "scrape_timeout": SCRAPE_INTERVAL},
+        "global": {"scrape_interval": interval, "scrape_timeout": SCRAPE_INTERVAL},
         "scrape_configs": [{"job_name": "echo", "file_sd_configs": [{"files": [str(targets)]}]}],
     }
 

@@ -7,11 +7,15 @@ missing and not one complaint after the other.
 import os
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
+ROOT_HINT = "root: run it as root, or let users make namespaces (unshare --net --map-root-user)"
+PROBE_SECONDS = 10.0
+"""For `unshare` to say whether it may."""
 APT_SECONDS = 600.0
 """For an installation by apt-get; a slow mirror, not a hanging one."""
 GO_MINIMUM = (1, 25)
@@ -52,6 +56,29 @@ def install_missing(needs: tuple[Need, ...] = ALWAYS) -> list[str]:
     if packages and os.geteuid() == 0 and shutil.which("apt-get"):
         _install(packages)
     return [f"{need.program}: {need.hint}" for need in needs if need.find() is None]
+
+
+def lacking_namespaces() -> list[str]:
+    """Return a line if we may not make a network namespace; root may."""
+    if os.geteuid() == 0 or UNSHARE.find() is None:
+        return []
+    probe = ["unshare", "--net", "--map-root-user", "true"]
+    done = subprocess.run(probe, capture_output=True, check=False, timeout=PROBE_SECONDS)
+    return [] if done.returncode == 0 else [ROOT_HINT]
+
+
+def excuses(*, built: bool) -> list[str]:
+    """Say what no program can install here: empty where the whole suite has to run.
+
+    Where root and Go are there, everything else is installed or built. Something missing then is a
+    fault, and never a reason to leave the suite out.
+    """
+    found = {
+        "Linux": sys.platform == "linux",
+        "root": os.geteuid() == 0,
+        "Go 1.25 or newer": built or (go_version() or ()) >= GO_MINIMUM,
+    }
+    return [name for name, there in found.items() if not there]
 
 
 def go_version() -> tuple[int, ...] | None:

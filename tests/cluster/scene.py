@@ -225,8 +225,9 @@ class Scene(Actions):
     def write_policy(self, changes: Mapping[str, Any]) -> None:
         """Write the policy file: the short one with other keys; a key that is None is left out."""
         entry = copy.deepcopy(SHORT)
-        entry["metrics"] = {"prometheus": {"url": self.prometheus.url, "scrapeInterval": "1s"}}
-        for key, value in changes.items():
+        interval = self.prometheus.scrape_interval
+        metrics = {"prometheus": {"url": self.prometheus.url, "scrapeInterval": interval}}
+        for key, value in ({"metrics": metrics} | dict(changes)).items():
             both = isinstance(value, Mapping) and isinstance(entry.get(key), Mapping)
             entry[key] = {**entry[key], **value} if both else value
         entry = {key: value for key, value in entry.items() if value is not None}

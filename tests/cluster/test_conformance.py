@@ -12,6 +12,7 @@ import pytest_asyncio
 from tests.cluster import binaries
 from tests.cluster.conftest import worker_number
 from tests.cluster.kubernetes import ADMIN_TOKEN, Kubernetes
+from tests.cluster.manifests import kubectl
 from tests.cluster.network import MARK
 
 pytestmark = [pytest.mark.cluster, pytest.mark.asyncio(loop_scope="session")]
@@ -33,6 +34,34 @@ async def api(tmp_path: Path) -> AsyncIterator[Kubernetes]:
     assert found is not None
     async with Kubernetes(found, tmp_path / "api", OTHER_PORTS + worker_number(), ONLY) as running:
         yield running
+
+
+def all_there_is(kubeconfig: Path) -> set[str]:
+    kinds = "namespaces,customresourcedefinitions,configmaps,deployments,roles,rolebindings"
+    said = kubectl("get", kinds, "--all-namespaces", "-o", "name", kubeconfig=kubeconfig)
+    return set(said.splitlines())
+
+
+async def test_on_somebodys_cluster_what_can_be_run_passes_and_nothing_stays(
+    api: Kubernetes, tmp_path: Path
+):
+    kubeconfig = api.kubeconfig(tmp_path / "somebodys.kubeconfig")
+    before = all_there_is(kubeconfig)
+    environment = {**os.environ, "KUBECONFIG": str(kubeconfig), MARK: "0"}
+
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.cluster"),
+        env=environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said = (await process.communicate())[0].decode(errors="replace")
+
+    assert process.returncode == 0, said[-20_000:]
+    assert "accepted deploy/base" in said
+    assert "left out" in said
+    assert "as absent: our copies of" in said
+    assert all_there_is(kubeconfig) == before
 
 
 async def test_the_real_api_server_passes_the_suite_of_the_embedded_one(

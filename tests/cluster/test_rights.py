@@ -18,6 +18,11 @@ pytestmark = [pytest.mark.cluster, pytest.mark.asyncio(loop_scope="session")]
 
 IDLE_SECONDS = 60.0
 MOST_REQUESTS = 60
+DEFAULT_STEPS = {
+    "steps": [*({"weight": weight, "hold": "3s"} for weight in (5, 25, 50)), {"weight": 100}],
+    "analysis": {"minRequests": 5},
+}
+"""The steps of a policy that names none, and few enough requests for the smallest."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,7 @@ async def costs(kubernetes, prometheus, addresses, tmp_path_factory) -> AsyncIte
     """Start a daemon, leave it alone for a minute, let it release a good version."""
     scene = Scene(kubernetes, prometheus, addresses, tmp_path_factory.mktemp("rights") / "scene")
     try:
-        await scene.begin({}, rps=RPS, start=False)
+        await scene.begin(DEFAULT_STEPS, rps=RPS, start=False)
         # Somebody else's ConfigMap of that name: it is read before it is written over.
         decoy = {
             "apiVersion": "v1",
@@ -80,13 +85,19 @@ async def quiet(scene: Scene) -> None:
 
 
 async def test_an_idle_target_costs_no_request(costs: Costs, record_property):
-    record_property("watches opened in an idle minute", len(costs.idle))
+    asked = [it.right for it in costs.idle if not it.is_watch]
 
-    assert [it.right for it in costs.idle if not it.is_watch] == []
+    record_property("requests in an idle minute, beside watches", len(asked))
+
+    assert asked == []
 
 
 async def test_a_release_costs_at_most_sixty_requests_beside_watches(costs: Costs, record_property):
-    record_property("requests of a release", costs.release.total())
+    kinds = Counter[str]()
+    for right, number in costs.release.items():
+        kinds[f"{right.verb} {right.resource}"] += number
+    parts = ", ".join(f"{number} {kind}" for kind, number in kinds.most_common())
+    record_property("requests of a release of four steps", f"{costs.release.total()}: {parts}")
 
     assert 0 < costs.release.total() <= MOST_REQUESTS, costs.release
 

@@ -19,6 +19,7 @@ from daemon.core.model import Phase, Record, TargetKey
 from daemon.report.story import Case, Story, tell
 from tests.cli.records import a_record
 from tests.spec.analysis.journals import EVERY_KIND, Live, Look, Rate, some_history, some_looks
+from tests.spec.analysis.readings import arm, block
 
 KEY = TargetKey("echo", "echo")
 
@@ -99,6 +100,15 @@ def without_data(looks: int = 3) -> Made:
     live = Live(settings)
     for _ in range(looks):
         live.look(Look(UnavailableError("pods: connection refused")))
+    return Made(KEY, None, a_policy(), live.journal, settings)
+
+
+def everything_slow(looks: int = 3) -> Made:
+    """A rollout of which every request is slow, beside a stable of which none is."""
+    settings = settings_from(a_policy())
+    live = Live(settings)
+    for _ in range(looks):
+        live.look(Look(block(arm(50, slow=50), arm(450))))
     return Made(KEY, None, a_policy(), live.journal, settings)
 
 

@@ -23,6 +23,7 @@ from daemon.core.model import GuideKind, Phase, Proof, SmokeResult, Work
 from daemon.kept import Kept
 from daemon.kube.objects import trim_pod
 from daemon.memory import Memory
+from daemon.said import Said, said_in
 from daemon.tools import Tools
 from tests.fakes.clock import VirtualClock, turns
 from tests.fakes.shop import KEY, pod
@@ -553,6 +554,16 @@ async def test_the_journal_tells_every_look_and_what_came_of_it() -> None:
     assert looks[0].read is None
     assert isinstance(looks[1].read, Block)
     assert looks[2].read == Unread(stale=False, message="connection refused")
+
+
+async def test_the_last_judgement_is_kept_as_it_was_said() -> None:
+    async with a_stage() as stage:
+        await stage.assign(READ)
+        await stage.interval(v1=95, v2=5)
+        judgement, now = stage.judgement, stage.clock.now()
+        said = said_in(stage.memory.evidence().counts)
+
+    assert said == Said(now, 5, judgement.verdict, judgement.ground, judgement.message)
 
 
 async def test_what_was_judged_can_be_judged_again_from_the_journal_alone() -> None:

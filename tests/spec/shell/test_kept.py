@@ -12,6 +12,7 @@ from analysis.history import History
 from analysis.journal import Entry, append, load
 from analysis.judge import judge, settings_from
 from analysis.samples import FAILED, Counters, Reading, close_block
+from analysis.verdict import Ground, Verdict
 from daemon.core.model import GuideKind, Phase, Work
 from daemon.kept import (
     LARGEST_LAST,
@@ -24,6 +25,7 @@ from daemon.kept import (
     reference,
     take_up,
 )
+from daemon.said import Said
 from tests.spec.routers import routes
 
 SETTINGS = settings_from(routes.a_rollout())
@@ -52,6 +54,7 @@ def reading(at: float, stable: float, canary: float) -> Reading:
     return Reading(at, {"v1": {"a": counters(stable)}, "v2": {"b": counters(canary, 1)}})
 
 
+SAID = Said(NOW, 5, Verdict.INCONCLUSIVE, Ground.UNDECIDED, "canary failed 1 of 5 requests (20 %)")
 FIRST, SECOND = reading(100, 900, 100), reading(105, 995, 105)
 
 
@@ -73,7 +76,8 @@ def looked_at(past: History = PAST) -> Evidence:
             ground=judgement.ground,
         )
         journal = append(SETTINGS, journal, entry)
-    return Evidence(state, journal, Last(SECOND, 5, 4, NOW + timedelta(seconds=5)))
+    last = Last(SECOND, 5, 4, NOW + timedelta(seconds=5))
+    return Evidence(state, journal, last, SAID)
 
 
 def saved(evidence: Evidence | None = None) -> Kept:
@@ -93,6 +97,7 @@ def test_evidence_comes_back_as_it_was() -> None:
     assert evidence.last.reading.pods == SECOND.pods
     assert (evidence.last.weight, evidence.last.decision) == (5, 4)
     assert evidence.last.at == NOW + timedelta(seconds=5)
+    assert evidence.said == SAID
 
 
 @pytest.mark.parametrize("kept", [NOTHING_KEPT, saved()], ids=["nothing", "another rollout's"])

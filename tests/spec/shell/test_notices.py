@@ -9,7 +9,13 @@ from daemon.core.reasons import Reason
 from daemon.kube.events import Regarding
 from daemon.kube.objects import DEPLOYMENTS, VIRTUALSERVICES
 from daemon.memory import Memory
-from daemon.notices import ABOUT_THE_ROUTE, ON_THE_WAY, REPEAT_SECONDS, Notices
+from daemon.notices import (
+    ABOUT_THE_ROUTE,
+    MOST_AT_ONCE,
+    ON_THE_WAY,
+    REPEAT_SECONDS,
+    Notices,
+)
 from tests.fakes.clock import VirtualClock
 from tests.fakes.shop import KEY
 
@@ -113,6 +119,95 @@ def test_other_numbers_are_news_only_after_a_while() -> None:
     told.clock.seconds += REPEAT_SECONDS
 
     assert (soon, told.look(later)) == (0, 1)
+
+
+PODS = "no pod of the canary could be counted: "
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        pytest.param(
+            "10.0.0.7:8080 answered 404", "10.0.0.8:8080 answered 404", id="another host fails"
+        ),
+        pytest.param(
+            f"{PODS}echo-v2-7xk1b: no answer within 0.8 s",
+            f"{PODS}echo-v2-7xk1b: connection refused",
+            id="it fails in another way",
+        ),
+        pytest.param(
+            f"{PODS}echo-v2-7xk1b: no answer within 0.8 s",
+            f"{PODS}echo-v2-p9q2c: no answer within 0.8 s",
+            id="another pod fails",
+        ),
+        pytest.param("v2 has no ready pods", "v3 has no ready pods", id="another version"),
+        pytest.param(
+            "canary failed 3 of 80 requests",
+            "stable failed 3 of 80 requests",
+            id="of other meaning",
+        ),
+    ],
+)
+def test_what_says_something_else_is_news_however_soon(first: str, then: str) -> None:
+    told = Told()
+
+    looks = [told.look(Notice(Reason.NO_DATA, text)) for text in (first, then)]
+
+    assert looks == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        pytest.param("for 10 s", "for 1,020.5 s", id="a duration"),
+        pytest.param("failed 6 of 83 (7.2 %)", "failed 12 of 1,604 (0.75 %)", id="counts"),
+        pytest.param("evidence 1 : 12, at 5 %", "evidence 1 : 10^6, at 50 %", id="odds"),
+        pytest.param("needs 50%, 1m54s left", "needs 5%, 12s left", id="with their units"),
+        pytest.param(
+            "edited at 2026-11-24T18:11:52Z", "edited at 2026-11-25T01:00:02Z", id="a time"
+        ),
+    ],
+)
+def test_numbers_alone_are_no_other_news(first: str, then: str) -> None:
+    told = Told()
+
+    looks = [told.look(Notice(Reason.NO_DATA, text)) for text in (first, then)]
+
+    assert looks == [1, 0]
+
+
+def test_two_warnings_of_one_reason_at_one_look_are_both_told() -> None:
+    told = Told()
+    warnings = [Notice(Reason.ROUTE_WARNING, text) for text in ("no fallback", "an open route")]
+
+    assert [told.look(*warnings), told.look(*warnings)] == [2, 0]
+
+
+def test_what_says_this_then_that_is_told_once_each_in_a_while() -> None:
+    told = Told()
+    each = [Notice(Reason.PROVIDER_DOWN, text) for text in ("refused", "timed out")]
+
+    assert [told.look(it) for it in each * 5] == [1, 1] + [0] * 8
+
+
+def test_what_holds_again_is_told_once_the_while_is_over() -> None:
+    told = Told()
+    first, other = (Notice(Reason.PROVIDER_DOWN, text) for text in ("refused", "timed out"))
+    soon = [told.look(it) for it in (first, other, first)]
+    told.clock.seconds += REPEAT_SECONDS
+
+    assert (soon, [told.look(first), told.look(first)]) == ([1, 1, 0], [1, 0])
+
+
+def test_what_says_something_else_at_every_look_is_told_so_many_times_in_a_while() -> None:
+    told = Told()
+    looks = [Notice(Reason.PROVIDER_DOWN, f"pod-{number}x is gone") for number in range(40)]
+
+    events = sum(told.look(it) for it in looks)
+    told.clock.seconds += REPEAT_SECONDS
+
+    assert (events, told.look(looks[0])) == (MOST_AT_ONCE, 1)
+    assert len(told.memory.told[Reason.PROVIDER_DOWN]) <= MOST_AT_ONCE
 
 
 def test_every_answer_to_a_person_is_told_however_soon() -> None:
