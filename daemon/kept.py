@@ -18,6 +18,7 @@ from analysis.judge import JudgeSettings, JudgeState, begin
 from analysis.memory import restore, save
 from analysis.samples import Counters, Reading
 from daemon.core.model import Phase, Work
+from daemon.said import Said, plain_of, said_in
 
 LARGEST_LAST = 96 * 1024
 """Bytes of the last reading: some 200 pods with their buckets. Beyond it the next block begins
@@ -66,6 +67,7 @@ class Evidence:
     state: JudgeState
     journal: Journal
     last: Last | None = None
+    said: Said | None = None
 
 
 def begin_evidence(
@@ -93,6 +95,8 @@ def keep(settings: JudgeSettings, evidence: Evidence) -> Kept:
         "stable": journal.stable_revision,
         "state": save(settings, evidence.state),
     }
+    if evidence.said is not None:
+        counts["said"] = plain_of(evidence.said)
     if evidence.last is not None:
         last = _plain(evidence.last)
         if len(json.dumps(last)) <= LARGEST_LAST:
@@ -117,7 +121,8 @@ def take_up(
     if state is None or journal is None or lost:
         again = journal.again + 1 if journal and journal.rollout == work.rollout else 1
         return begin_evidence(settings, work, now, past=past, again=again), lost
-    return Evidence(state, journal, _last(kept.counts.get("last"))), ""
+    last, said = _last(kept.counts.get("last")), said_in(kept.counts)
+    return Evidence(state, journal, last, said), ""
 
 
 def _lost(work: Work, kept: Kept, state: JudgeState | None, journal: Journal | None) -> str:

@@ -32,6 +32,7 @@ class Memory:
         kept: the judge's evidence as it was last written down; `evidence` brings it up to date.
         keeping: writes it down, while somebody judges.
         evidence_saved: when evidence was last sent to its ConfigMap (monotonic).
+        save_again: when to send it again, where that failed and might not the next time.
     """
 
     findings: Findings = field(default_factory=Findings)
@@ -47,6 +48,7 @@ class Memory:
     kept: Kept = NOTHING_KEPT
     keeping: Callable[[], Kept] | None = None
     evidence_saved: float | None = None
+    save_again: float | None = None
 
     def evidence(self) -> Kept:
         """Return the evidence to save, as after the last look."""

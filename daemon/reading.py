@@ -25,6 +25,7 @@ from daemon.core.model import Judged, TargetKey, Work
 from daemon.kept import Kept, Last, keep, reference, take_up
 from daemon.kube.objects import label
 from daemon.memory import Memory
+from daemon.said import Said
 from daemon.tools import Tools
 
 EVERYBODY = 100.0
@@ -139,7 +140,8 @@ class Reader:
             numbers=numbers,
         )
         journal = append(self._settings, self._evidence.journal, entry)
-        self._evidence = replace(self._evidence, journal=journal)
+        said = Said(at, work.weight, judgement.verdict, judgement.ground, judgement.message)
+        self._evidence = replace(self._evidence, journal=journal, said=said)
         self._tell(work, judgement)
         judged = Judged(work.rollout, work.decision, work.revision, judgement, at)
         self._memory.findings = replace(self._memory.findings, judged=judged)

@@ -7,7 +7,6 @@ read live for it; only the second one is carried out. One canonical log line a l
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
@@ -65,8 +64,10 @@ REFUSED_LOOK = timedelta(seconds=30)
 """What a person has to change first is looked at less often; watches tell most changes anyway."""
 PROOF_SECONDS = 2.0
 """A proof comes within this as a rule; the evidence of a decision and its proof is one write."""
+SAVE_AGAIN = timedelta(seconds=10)
+"""After a save that failed, and might not the next time: the end of a rollout is told by it."""
 EVIDENCE_SECONDS = 60.0
-"""What was judged since the last save: a crash costs so much evidence, and `explain` is so old."""
+"""What was judged since the last save: a crash costs so much, and `explain` is so old."""
 HELD_FROM_PROOF = frozenset({Phase.SHIFTING, Phase.BAKING})
 """Whose hold begins with the proof: that moment must outlive us. Elsewhere it is proved again."""
 STABLE_ALONE = frozenset({Phase.IDLE, Phase.PREPARING, Phase.ROLLED_BACK})
@@ -189,7 +190,7 @@ class Reconciler:
         await self._save_when_due(key, subject.rollout, decision, memory)
         record = decision.record if outcome.result is Result.WRITTEN else seen.record
         self._assign(key, subject.rollout, decision, memory, record)
-        return decision.next_look
+        return min(decision.next_look, SAVE_AGAIN) if memory.save_again else decision.next_look
 
     def _subject(self, key: TargetKey, memory: Memory) -> Subject | None:
         """Choose the policy by the record on the route (by the cache; a guess until it is read)."""
@@ -291,38 +292,42 @@ class Reconciler:
     async def _save_when_due(
         self, key: TargetKey, rollout: Rollout, decision: Decision, memory: Memory
     ) -> None:
-        """Save a written record at once, or with its proof where that is about to come.
-
-        In a long hold what was judged is saved now and then.
-        """
+        """Save a written record at once, or with its proof; and what was judged, now and then."""
         if memory.saved is None:
             return
         if memory.unsaved_since is None:
-            if self._evidence_is_old(memory):
-                await self._save(key, rollout, memory)
-            return
-        waited = self._world.clock.monotonic() - memory.unsaved_since
-        proving = decision.work is not None and decision.work.prove
-        back = memory.saved.phase is Phase.ROLLING_BACK  # it rejects a revision: not to be lost
-        if not proving or back or waited >= PROOF_SECONDS:
+            due = self._evidence_is_due(memory)
+        else:
+            waited = self._world.clock.monotonic() - memory.unsaved_since
+            proving = decision.work is not None and decision.work.prove
+            back = memory.saved.phase is Phase.ROLLING_BACK  # it rejects a revision: at once
+            due = not proving or back or waited >= PROOF_SECONDS
+        if due:
             await self._save(key, rollout, memory)
 
-    def _evidence_is_old(self, memory: Memory) -> bool:
+    def _evidence_is_due(self, memory: Memory) -> bool:
+        now = self._world.clock.monotonic()
+        if memory.save_again is not None:
+            return now >= memory.save_again
         if memory.keeping is None or memory.evidence_saved is None:
             return False
-        return self._world.clock.monotonic() - memory.evidence_saved >= EVIDENCE_SECONDS
+        return now - memory.evidence_saved >= EVIDENCE_SECONDS
 
     async def _save(self, key: TargetKey, rollout: Rollout, memory: Memory) -> None:
         """Save the evidence, best effort."""
-        memory.unsaved_since = None
+        memory.unsaved_since = memory.save_again = None
         memory.evidence_saved = self._world.clock.monotonic()
         proof, saved, kept = memory.findings.proof, memory.saved, memory.evidence()
         confirmed = None
         if proof is not None and saved is not None and proof.rollout == saved.id:
             at = proof.confirmed_at
             confirmed = None if at is None else (proof.rollout, proof.decision, at)
-        with suppress(CrossfadeError):
+        try:
             await self._world.evidence.save(key, Draft(rollout, saved, confirmed, kept))
+        except TransientError:
+            memory.save_again = memory.evidence_saved + SAVE_AGAIN.total_seconds()
+        except CrossfadeError:
+            pass  # a missing right: only a person can mend it, and nothing of a rollout needs it
 
     async def save_proof(self, key: TargetKey) -> None:
         """Save confirmedAt at once, so that a restart does not start the hold again."""
@@ -338,18 +343,14 @@ class Reconciler:
         for key, memory in list(self._memories.items()):
             subject = self._subject(key, memory)
             running = memory.saved is not None and memory.saved.phase in ACTIVE
-            if subject is not None and (running or memory.unsaved_since is not None):
+            pending = (memory.unsaved_since, memory.save_again) != (None, None)
+            if subject is not None and (running or pending):
                 await self._save(key, subject.rollout, memory)
 
     # ------------------------------------------------------------ the work beside
 
     def _assign(
-        self,
-        key: TargetKey,
-        rollout: Rollout,
-        decision: Decision,
-        memory: Memory,
-        record: object,
+        self, key: TargetKey, rollout: Rollout, decision: Decision, memory: Memory, record: object
     ) -> None:
         if self._group is None or self.draining:
             return

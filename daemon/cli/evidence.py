@@ -15,6 +15,7 @@ from daemon.core.model import Record, TargetKey
 from daemon.core.record import parse_record, parse_time
 from daemon.kube.objects import ROUTETABLES, VIRTUALSERVICES
 from daemon.ports import Obj, Resource
+from daemon.said import Said, said_in
 
 LABELS: Final = "app.kubernetes.io/managed-by=crossfade"
 PREFIX: Final = "crossfade."
@@ -44,6 +45,8 @@ class Evidence:
         version_label: the pod-template label that tells versions apart.
         policy: the whole policy entry, unread; see `daemon.cli.evidence_case`.
         journal: the journal's text, unread.
+        said: the last judgement that was saved, and of which rollout.
+        interval: how often there is one.
     """
 
     key: TargetKey
@@ -57,6 +60,8 @@ class Evidence:
     version_label: str = "version"
     policy: Mapping[str, Any] = field(default_factory=dict)
     journal: str = ""
+    said: tuple[str, Said] | None = None
+    interval: timedelta | None = None
 
     @property
     def by_budget(self) -> bool:
@@ -74,6 +79,12 @@ class Evidence:
             return None
         return self.confirmed[2]
 
+    def said_of(self, record: Record) -> Said | None:
+        """Return the last judgement of this rollout that was saved, or None."""
+        if self.said is None or self.said[0] != record.id:
+            return None
+        return self.said[1]
+
     def belongs_to(self, record: Record) -> bool:
         """Tell whether this is about the same rollout."""
         return self.saved is not None and self.saved.id == record.id
@@ -89,7 +100,7 @@ def evidence_of(config_map: Obj) -> Evidence | None:
     data = _mapping(config_map.get("data"))
     policy = _mapping(_parsed(data.get("policy.json")))
     counts = _mapping(_parsed(data.get("counts.json")))
-    after = _mapping(policy.get("after"))
+    after, analysis = _mapping(policy.get("after")), _mapping(policy.get("analysis"))
     return Evidence(
         key=TargetKey(namespace, target),
         namespace=str(metadata.get("namespace", "")),
@@ -102,6 +113,8 @@ def evidence_of(config_map: Obj) -> Evidence | None:
         version_label=str(policy.get("versionLabel", "version")),
         policy=policy,
         journal=str(data.get("journal.json", "")),
+        said=_said(_mapping(counts.get("judge"))),
+        interval=_duration(analysis.get("interval")),
     )
 
 
@@ -116,6 +129,11 @@ def _confirmed(counts: Mapping[str, Any]) -> tuple[str, int, datetime] | None:
     if not isinstance(rollout, str) or not isinstance(decision, int) or at is None:
         return None
     return rollout, decision, at
+
+
+def _said(judge: Mapping[str, Any]) -> tuple[str, Said] | None:
+    said = said_in(judge)
+    return None if said is None else (str(judge.get("rollout")), said)
 
 
 def _route(gloo: Mapping[str, Any]) -> tuple[Resource, str, str] | None:

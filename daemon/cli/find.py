@@ -5,7 +5,7 @@ where it usually is; a right that is missing altogether is named.
 """
 
 from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from daemon.cli.evidence import LABELS, Evidence, evidence_of
@@ -29,6 +29,7 @@ class Found:
     Attributes:
         resource, namespace, name: the object that carries the record.
         record: as on the route; None where only evidence is left of it (the record was lost).
+        obj: the route object itself; None where it was not read.
     """
 
     key: TargetKey
@@ -37,6 +38,7 @@ class Found:
     name: str
     record: Record | Damaged | None
     evidence: Evidence | None = None
+    obj: Obj | None = field(default=None, repr=False, compare=False)
 
     @property
     def known(self) -> Record | None:
@@ -84,7 +86,7 @@ async def read_again(cluster: Cluster, found: Found) -> Found:
     for again in records_on(found.resource, obj):
         if again.key == found.key:
             return _with_evidence(again, {found.key: [evidence]} if evidence else {})
-    return replace(found, record=None, evidence=evidence)
+    return replace(found, record=None, evidence=evidence, obj=obj)
 
 
 async def _evidence_again(cluster: Cluster, found: Found) -> Evidence | None:
@@ -104,7 +106,8 @@ def records_on(resource: Resource, obj: Obj) -> Iterable[Found]:
         if annotation.startswith(ANNOTATION_PREFIX) and isinstance(text, str):
             record = parse_record(text)
             key = _key_of(annotation, record)
-            yield Found(key, resource, metadata["namespace"], metadata["name"], record)
+            where = metadata["namespace"], metadata["name"]
+            yield Found(key, resource, *where, record, obj=obj)
 
 
 def _key_of(annotation: str, record: Record | Damaged) -> TargetKey:

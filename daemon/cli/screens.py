@@ -7,16 +7,23 @@ people and may change. A symbol never stands without its word, a colour never wi
 import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, Final
 
 import click
 
-from daemon.cli.status import WITH_WEIGHT, Standing, Status, next_in_words
-from daemon.cli.text import aligned, bar, cut, width, words
-from daemon.core.model import Phase, Record
+from daemon.cli.status import (
+    WITH_WEIGHT,
+    Standing,
+    Status,
+    judgement_in_words,
+    next_in_words,
+)
+from daemon.cli.text import aligned, bar, cut, plain, width, words
+from daemon.core.model import Owned, Phase, Record
 from daemon.core.record import format_time
+from daemon.said import Said
 
 API_VERSION: Final = "crossfade.dev/v1"
 HEADINGS: Final = (
@@ -68,12 +75,27 @@ def versions_of(record: Record | None) -> str:
     return f"{record.stable}→{record.canary}"
 
 
-def traffic_of(record: Record | None) -> str:
-    """Draw the canary's share."""
-    if record is None or record.phase is Phase.IDLE:
+def traffic_of(status: Status) -> str:
+    """Draw the canary's share, as it is by the record; what the route says else is told."""
+    record = status.record
+    if record is None:
+        return "-"
+    if status.edited is not None:
+        return _edited_traffic(record, status.edited)
+    if record.phase is Phase.IDLE:
         return "-"
     of_version = f" of {record.canary}" if record.phase in WITH_WEIGHT else ""
     return f"{bar(record.weight)} {record.weight}%{of_version}"
+
+
+def _edited_traffic(record: Record, owned: Owned) -> str:
+    from daemon.cli.live_route import share_of
+    from daemon.core.situation import owned_by, told
+
+    share = share_of(owned, record)
+    if share is None or record.phase is Phase.IDLE:
+        return plain(f"{told(owned_by(record))} recorded, route says {told(owned)}")
+    return f"{bar(share)} {record.weight}% recorded, route says {share}%"
 
 
 def step_of(status: Status) -> str:
@@ -86,26 +108,36 @@ def step_of(status: Status) -> str:
 def table(
     statuses: Sequence[Status], now: datetime, *, color: bool, limit: int | None = None
 ) -> str:
-    """Draw the table; a terminal's width cuts WHY only."""
-    rows = [HEADINGS, *(_row(status, now) for status in statuses)]
-    cells = aligned(rows)
+    """Draw the table; a terminal's width cuts WHY, and the last judgement, which has a line."""
+    cells = aligned([HEADINGS, *(_row(status, now) for status in statuses)])
     before = sum(width(cell) + 2 for cell in cells[0][:-1])
     lines = []
-    for row in cells:
+    for row, judged in zip(cells, ["", *_judged(statuses, now)], strict=True):
         why = row[-1].rstrip()
         row[-1] = why if limit is None else cut(why, max(limit - before, LEAST_WHY))
         if color:
             row[STATE_COLUMN] = _painted(row[STATE_COLUMN])
         lines.append("  ".join(row).rstrip())
+        if judged:
+            lines.append(judged if limit is None else cut(judged, limit))
     return "\n".join(lines)
+
+
+def _judged(statuses: Sequence[Status], now: datetime) -> Iterator[str]:
+    """The line below each row: it is newer than WHY, which is what was decided."""
+    for status in statuses:
+        judged = judgement_in_words(status, now)
+        yield f"  {judged}" if judged else ""
 
 
 def change_line(status: Status, now: datetime) -> str:
     """Tell one rollout on one line, for logs and pipes."""
     step = f"  step {step_of(status)}" if status.step else ""
+    judged = judgement_in_words(status, now)
     return (
         f"{format_time(now)}  {status.key}  {state_in_words(status.state)}  "
-        f"{versions_of(status.record)}  {traffic_of(status.record)}{step}  {status.why}"
+        f"{versions_of(status.record)}  {traffic_of(status)}{step}  {status.why}"
+        f"{'; ' if judged else ''}{judged}"
     )
 
 
@@ -115,7 +147,7 @@ def _row(status: Status, now: datetime) -> tuple[str, ...]:
         status.key.name,
         state_in_words(status.state),
         versions_of(status.record),
-        traffic_of(status.record),
+        traffic_of(status),
         step_of(status),
         next_in_words(status.next, now),
         status.why,
@@ -161,6 +193,8 @@ def _item(status: Status) -> dict[str, Any]:
             "state": str(status.state),
             "ended": status.ended,
             "why": status.why,
+            "judgement": status.said and _judgement(status.said),
+            "drift": _drift(status),
             "step": status.step,
             "steps": status.steps,
             "next": _following(status),
@@ -168,6 +202,24 @@ def _item(status: Status) -> dict[str, Any]:
             **(_members(status.record) if status.record else {"phase": None}),
         },
     }
+
+
+def _judgement(said: Said) -> dict[str, Any]:
+    return {
+        "verdict": str(said.verdict),
+        "reason": str(said.ground),
+        "message": said.message,
+        "weight": said.weight,
+        "at": format_time(said.at),
+    }
+
+
+def _drift(status: Status) -> str | None:
+    if status.edited is None or status.record is None:
+        return None
+    from daemon.core.situation import owned_by, told
+
+    return f"the route says {told(status.edited)}, not {told(owned_by(status.record))}"
 
 
 def _following(status: Status) -> dict[str, Any] | None:

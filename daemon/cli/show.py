@@ -68,6 +68,7 @@ class Looking:
         self._target = target
         self._everywhere = all_namespaces
         self._found: Found | None = None
+        self._all: Sequence[Found] = ()
         self._looks = 0
 
     async def __call__(self) -> "Sequence[Status]":
@@ -78,8 +79,14 @@ class Looking:
         """
         from daemon.cli.status import status_of
 
-        found = await self._find()
-        return [status_of(it, self.session.now()) for it in found]
+        self._all = await self._find()
+        return [status_of(it, self.session.now()) for it in self._all]
+
+    async def unseen(self) -> "Sequence[str]":
+        """Name the new versions of what was found that the daemon has not taken up."""
+        from daemon.cli.unseen import unseen
+
+        return [name for it in self._all for name in await unseen(self.session.cluster, it)]
 
     async def _find(self) -> "Sequence[Found]":
         from daemon.cli.choose import choose
@@ -132,11 +139,12 @@ async def _watch(look: Looking, output: str, patience: timedelta | None, *, no_c
     session = look.session
     if output == "json":
         lines = watching.Lines(lambda it, _now: screens.as_json_line(it))
-        return await watching.watch(session, look, lines, patience)
+        return await watching.watch(session, look, look.unseen, lines, patience)
     if not sys.stdout.isatty():
-        return await watching.watch(session, look, watching.Lines(screens.change_line), patience)
+        lines = watching.Lines(screens.change_line)
+        return await watching.watch(session, look, look.unseen, lines, patience)
     async with watching.redrawing(color=screens.use_color(no_color=no_color)) as show:
-        return await watching.watch(session, look, show, patience)
+        return await watching.watch(session, look, look.unseen, show, patience)
 
 
 COMMANDS = (status,)

@@ -187,8 +187,8 @@ def failing_canary_goes_back(rollout: Rollout, seen: Observation) -> Decision | 
         return roll_back(rollout, seen, Reason.SMOKE_FAILED, smoke.message, fate=Fate.REJECTED)
     exposed = record.phase in (Phase.SHIFTING, Phase.BAKING)
     if exposed and finding and finding.judgement.verdict is Verdict.FAIL:
-        message = f"{finding.judgement.message} at {record.weight} %"
-        return roll_back(rollout, seen, Reason.ANALYSIS_FAILED, message, fate=Fate.REJECTED)
+        why = finding.judgement.message
+        return roll_back(rollout, seen, Reason.ANALYSIS_FAILED, why, fate=Fate.REJECTED)
     return None
 
 

@@ -79,17 +79,37 @@ def an_evidence(
 
 
 def a_route(
-    record: Record | str | None, *, key: TargetKey = KEY, namespace: str = "gloo-system"
+    record: Record | str | None,
+    *,
+    key: TargetKey = KEY,
+    namespace: str = "gloo-system",
+    weights: dict[str, float] | None = None,
 ) -> dict[str, Any]:
-    """A VirtualService that carries the record (or a text in its place)."""
+    """A VirtualService that carries the record (or a text in its place), and these weights."""
     text = format_record(record) if isinstance(record, Record) else record
     annotations = {} if text is None else {record_annotation(key): text}
     return {
         "apiVersion": "gateway.solo.io/v1",
         "kind": "VirtualService",
         "metadata": {"name": key.name, "namespace": namespace, "annotations": annotations},
-        "spec": {"virtualHost": {"domains": ["*"], "routes": []}},
+        "spec": {"virtualHost": {"domains": ["*"], "routes": _routes(weights or {})}},
     }
+
+
+def _routes(weights: dict[str, float]) -> list[dict[str, Any]]:
+    upstream = {"name": "echo", "namespace": "gloo-system"}
+    destinations = [
+        {
+            "destination": {"upstream": upstream, "subset": {"values": {"version": version}}},
+            "weight": weight,
+        }
+        for version, weight in weights.items()
+    ]
+    route = {
+        "matchers": [{"prefix": "/"}],
+        "routeAction": {"multi": {"destinations": destinations}},
+    }
+    return [route] if weights else []
 
 
 def a_deployment(version: str, *, app: str = "echo", namespace: str = "echo") -> dict[str, Any]:

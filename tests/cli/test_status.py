@@ -8,15 +8,18 @@ import subprocess
 import sys
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import yaml
 
-from daemon.core.model import Pause, Phase, Promote, TargetKey
+from config.stored import dump_rollout
+from daemon.core.model import Pause, Phase, Promote, Record, TargetKey
 from daemon.core.record import record_annotation
-from daemon.kube.objects import CONFIGMAPS, VIRTUALSERVICES
+from daemon.kube.objects import CONFIGMAPS, DEPLOYMENTS, REPLICASETS, VIRTUALSERVICES
 from tests.cli.conftest import Cluster
-from tests.cli.records import KEY, NOW, a_record, an_evidence
+from tests.cli.records import KEY, NOW, a_policy, a_record, an_evidence
+from tests.cli.stories import a_rollout
 
 PAY = TargetKey("pay", "api")
 
@@ -162,6 +165,58 @@ async def test_a_name_too_long_for_an_annotation_is_completed_from_the_record(
     assert ran.stdout == f"{key}\n"
 
 
+# ---------------------------------------------------------------- a route that was edited
+
+
+@pytest.mark.parametrize(
+    ("weights", "traffic"),
+    [
+        pytest.param({"v1": 75, "v2": 25}, "[##........] 25% of v2", id="as it is recorded"),
+        pytest.param(
+            {"v1": 90, "v2": 10},
+            "[#.........] 25% recorded, route says 10%",
+            id="other weights",
+        ),
+        pytest.param(
+            {"v1": 90, "v0": 10},
+            "v1 75 %, v2 25 % recorded, route says v1 90 %, v0 10 %",
+            id="another version",
+        ),
+    ],
+)
+async def test_the_row_says_what_the_route_says_where_the_record_says_else(
+    cluster: Cluster, weights: dict[str, float], traffic: str
+) -> None:
+    record = a_record()
+    cluster.adopt(record, weights=weights)
+    cluster.put(CONFIGMAPS, an_evidence(record, policy=dump_rollout(a_rollout())))
+
+    ran = await cluster.run("status", "echo/echo")
+
+    assert f"  {traffic}  " in ran.stdout.splitlines()[1]
+
+
+async def test_an_idle_target_whose_route_was_split_by_hand_is_told_so(cluster: Cluster) -> None:
+    record = a_record(Phase.IDLE)
+    cluster.adopt(record, weights={"v1": 90, "v2": 10})
+    cluster.put(CONFIGMAPS, an_evidence(record, policy=dump_rollout(a_rollout())))
+
+    ran = await cluster.run("status", "echo/echo")
+
+    assert "  v1 alone recorded, route says v1 90 %, v2 10 %  " in ran.stdout
+
+
+async def test_json_tells_the_edit_in_a_sentence(cluster: Cluster) -> None:
+    record = a_record()
+    cluster.adopt(record, weights={"v1": 90, "v2": 10})
+    cluster.put(CONFIGMAPS, an_evidence(record, policy=dump_rollout(a_rollout())))
+
+    ran = await cluster.run("status", "echo/echo", "-o", "json")
+
+    (item,) = json.loads(ran.stdout)["items"]
+    assert item["status"]["drift"] == "the route says v1 90 %, v2 10 %, not v1 75 %, v2 25 %"
+
+
 # ---------------------------------------------------------------- machines
 
 
@@ -186,6 +241,8 @@ async def test_json_is_an_api(cluster: Cluster) -> None:
                     "state": "Paused",
                     "ended": True,
                     "why": "paused by ana 5m ago: lunch",
+                    "judgement": None,
+                    "drift": None,
                     "step": 3,
                     "steps": 5,
                     "next": {"what": "waits for: resume", "weight": None, "at": None},
@@ -379,6 +436,136 @@ async def test_a_watch_survives_an_api_server_that_is_away_for_a_moment(
 
     assert ran.code == 0
     assert "still trying" in ran.stderr
+
+
+# ---------------------------------------------------------------- right after apply
+
+
+AT_REST = a_record(Phase.IDLE, canary=None, revision=None)
+TWO_SECONDS = ("status", "echo/echo", "--watch", "--timeout", "2s")
+
+
+def rest(cluster: Cluster, record: Record, app: str = "echo") -> None:
+    """A target at rest with its evidence; `app` is whose Deployments its policy means."""
+    cluster.adopt(record)
+    cluster.put(CONFIGMAPS, an_evidence(record, policy=a_policy(selector={"app": app})))
+
+
+def settle(cluster: Cluster, template_hash: str) -> None:
+    """Be the controller of echo-v2: give it its ReplicaSet."""
+    store, name = cluster.api.store, "echo-v2"
+    deployment = store.get(DEPLOYMENTS, "echo", name)
+    metadata, template = deployment["metadata"], deployment["spec"]["template"]
+    metadata["annotations"] = {"deployment.kubernetes.io/revision": "1"}
+    store.replace(DEPLOYMENTS, "echo", name, deployment)
+    deployment = store.get(DEPLOYMENTS, "echo", name)
+    deployment["status"] = {"observedGeneration": deployment["metadata"]["generation"]}
+    store.replace(DEPLOYMENTS, "echo", name, deployment, subresource="status")
+    labels = template["metadata"]["labels"] | {"pod-template-hash": template_hash}
+    template = {**template, "metadata": {"labels": labels}}
+    owner = {"apiVersion": "apps/v1", "kind": "Deployment", "name": name, "controller": True}
+    own = {
+        "name": f"{name}-{template_hash}",
+        "namespace": "echo",
+        "annotations": {"deployment.kubernetes.io/revision": "1"},
+        "labels": labels,
+        "ownerReferences": [owner | {"uid": metadata["uid"]}],
+    }
+    spec = {"replicas": 1, "selector": {"matchLabels": labels}, "template": template}
+    body = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": own, "spec": spec}
+    cluster.put(REPLICASETS, body)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        pytest.param(AT_REST, id="idle"),
+        pytest.param(
+            a_record(Phase.ROLLED_BACK, canary="v3", revision="v3/1a", rejected=("v3/1a",)),
+            id="the last one was rolled back",
+        ),
+    ],
+)
+async def test_a_watch_right_after_apply_waits_until_the_daemon_has_begun(
+    cluster: Cluster, record: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("daemon.cli.watch.LOOK_SECONDS", 0.02)
+    rest(cluster, record)
+    settle(cluster, "77c4")
+    looks = cluster.api.faults.slow(0, verb="list", resource="deployments")
+
+    async def roll_back() -> None:
+        await cluster.wait_for(lambda: looks.hits > 2)
+        cluster.change(a_record(Phase.ROLLED_BACK, rejected=("v2/77c4",)))
+
+    ran = await cluster.run_beside(roll_back(), *TWO_SECONDS)
+
+    assert ran.code == 3
+    assert ran.stderr == "v2 (echo-v2): new; waiting for the daemon to begin\n"
+
+
+@pytest.mark.parametrize(
+    ("known", "code"),
+    [
+        pytest.param({"rejected": ("v2/77c4",)}, 3, id="the rejected revision: it has ended"),
+        pytest.param({"known": ("v2/77c4",)}, 3, id="one that is known"),
+        pytest.param({"rejected": ("v2/old",)}, 4, id="another template under its label: it waits"),
+    ],
+)
+async def test_what_is_new_is_told_by_its_template(
+    cluster: Cluster, known: dict[str, Any], code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("daemon.cli.watch.LOOK_SECONDS", 0.02)
+    rest(cluster, a_record(Phase.ROLLED_BACK, **known))
+    settle(cluster, "77c4")
+
+    ran = await cluster.run("status", "echo/echo", "--watch", "--timeout", "200ms")
+
+    assert ran.code == code
+
+
+async def test_a_watch_says_so_when_nobody_begins(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("daemon.cli.watch.LOOK_SECONDS", 0.02)
+    monkeypatch.setattr("daemon.cli.watch.UNSEEN_SECONDS", 0.1)
+    rest(cluster, AT_REST)
+
+    ran = await cluster.run(*TWO_SECONDS)
+
+    assert ran.code == 5
+    assert "v2 (echo-v2): no rollout has begun" in ran.stderr
+    assert "does the daemon run?" in ran.stderr
+
+
+async def test_another_applications_version_keeps_no_watch_waiting(cluster: Cluster) -> None:
+    rest(cluster, AT_REST, app="shop")
+
+    ran = await cluster.run(*TWO_SECONDS)
+
+    assert ran.code == 0
+
+
+async def test_a_version_without_replicas_keeps_no_watch_waiting(cluster: Cluster) -> None:
+    rest(cluster, AT_REST)
+    deployment = cluster.api.store.get(DEPLOYMENTS, "echo", "echo-v2")
+    deployment["spec"]["replicas"] = 0
+    cluster.api.store.replace(DEPLOYMENTS, "echo", "echo-v2", deployment)
+
+    ran = await cluster.run(*TWO_SECONDS)
+
+    assert ran.code == 0
+
+
+async def test_without_the_right_to_list_deployments_a_watch_ends_by_the_record(
+    cluster: Cluster,
+) -> None:
+    rest(cluster, AT_REST)
+    cluster.api.faults.answer(403, times=None, resource="deployments")
+
+    ran = await cluster.run(*TWO_SECONDS)
+
+    assert ran.code == 0
 
 
 # ---------------------------------------------------------------- terminals

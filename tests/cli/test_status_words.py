@@ -1,21 +1,41 @@
 """What `status` says about a record, before any cluster is asked."""
 
+import json
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
+from analysis.verdict import Ground, Verdict
 from config.load import load_policy
 from config.stored import dump_rollout
 from daemon.cli.evidence import Evidence, evidence_of
 from daemon.cli.find import Found
-from daemon.cli.screens import HEADINGS, state_in_words, table, traffic_of, versions_of
-from daemon.cli.status import Standing, Status, next_in_words, status_of
+from daemon.cli.screens import (
+    HEADINGS,
+    change_line,
+    state_in_words,
+    table,
+    traffic_of,
+    versions_of,
+)
+from daemon.cli.status import (
+    ON_STEPS,
+    Standing,
+    Status,
+    judgement_in_words,
+    next_in_words,
+    status_of,
+)
+from daemon.cli.text import words
 from daemon.core.model import Damaged, Held, Pause, Phase, Record
 from daemon.core.reasons import Reason
 from daemon.kube.objects import ROUTETABLES, VIRTUALSERVICES
+from daemon.said import Said, plain_of
 from tests.cli.records import KEY, NOW, a_policy, a_record, an_evidence
+
+SAYS = "canary failed 0 of 228 requests (0 %)"
 
 
 def told(record: Record | Damaged | None, evidence: Evidence | None = None) -> Status:
@@ -59,7 +79,32 @@ def test_a_pause_is_shown_with_who_and_why() -> None:
 def test_held_is_shown_with_its_reason_and_since_when() -> None:
     status = told(a_record(held=Held(Reason.NO_DATA, NOW - timedelta(minutes=12))))
 
-    assert (status.state, status.why) == (Standing.HELD, "no data, since 12m ago (shifting)")
+    assert (status.state, status.why) == (Standing.HELD, "no data for 12m00s (shifting)")
+
+
+@pytest.mark.parametrize(
+    ("reason", "hint"),
+    [
+        pytest.param(
+            Reason.ROUTE_EDITED, "resume writes the recorded split again", id="for a person"
+        ),
+        pytest.param(
+            Reason.RAISE_UNCONFIRMED,
+            "kubectl describe -n gloo-system virtualservice echo",
+            id="whose sentence is an Event",
+        ),
+    ],
+)
+def test_held_says_what_to_do_or_where_the_sentence_is(reason: Reason, hint: str) -> None:
+    status = told(a_record(held=Held(reason, NOW - timedelta(minutes=12))))
+
+    assert status.why == f"{words(reason)} for 12m00s (shifting): {hint}"
+
+
+def test_a_pause_of_ours_is_told_in_words() -> None:
+    status = told(a_record(paused=Pause(Reason.NO_DATA, "crossfade", NOW)))
+
+    assert status.why == "paused by crossfade just now: no data"
 
 
 def test_a_damaged_record_is_blocked_and_says_what_to_do() -> None:
@@ -113,6 +158,84 @@ def test_a_hold_that_is_over_waits_for_the_checks() -> None:
     assert next_in_words(status.next, NOW) == "50% when the checks allow"
 
 
+@pytest.mark.parametrize(
+    ("reason", "following"),
+    [
+        pytest.param(Reason.NO_DATA, "50% once that ends", id="it ends by itself"),
+        pytest.param(Reason.ROUTE_EDITED, "waits for: resume", id="a person has to end it"),
+    ],
+)
+def test_while_something_holds_it_no_time_is_promised(reason: Reason, following: str) -> None:
+    status = with_evidence(a_record(held=Held(reason, NOW)), confirmed_ago=timedelta(minutes=1))
+
+    assert next_in_words(status.next, NOW) == following
+
+
+# ---------------------------------------------------------------- the last judgement
+
+
+def judged(phase: Phase = Phase.SHIFTING, *, ago: float = 12, **policy: Any) -> Status:
+    """A rollout whose last saved look was undecided."""
+    record = a_record(phase)
+    config_map = an_evidence(record, policy=a_policy(**policy))
+    said = Said(NOW - timedelta(seconds=ago), 25, Verdict.INCONCLUSIVE, Ground.UNDECIDED, SAYS)
+    counts = {"judge": {"rollout": record.id, "said": plain_of(said)}}
+    config_map["data"]["counts.json"] = json.dumps(counts)
+    return told(record, evidence_of(config_map))
+
+
+def test_the_last_judgement_is_told_below_with_its_age_and_weight() -> None:
+    lines = table([judged(), told(a_record())], NOW, color=False).splitlines()
+
+    assert lines[2] == f"  judged 12s ago at 25%: inconclusive (undecided): {SAYS}"
+    assert len(lines) == 4
+
+
+def test_a_narrow_terminal_cuts_the_judgement_at_its_width() -> None:
+    line = table([judged()], NOW, color=False, limit=60).splitlines()[2]
+
+    assert (len(line), line[-1]) == (60, "…")
+
+
+@pytest.mark.parametrize(
+    ("ago", "policy", "late"),
+    [
+        pytest.param(180, {}, False, id="a save is late"),
+        pytest.param(181, {}, True, id="three minutes without one"),
+        pytest.param(780, {"analysis": {"interval": "5m"}}, False, id="looks are rare"),
+        pytest.param(781, {"analysis": {"interval": "5m"}}, True, id="even for rare looks"),
+    ],
+)
+def test_a_judgement_that_should_have_been_followed_asks_for_the_daemon(
+    ago: float, policy: dict[str, Any], late: bool
+) -> None:
+    words = judgement_in_words(judged(ago=ago, **policy), NOW)
+
+    assert ("does the daemon run?" in words) is late
+
+
+@pytest.mark.parametrize("phase", [it for it in Phase if it not in ON_STEPS])
+def test_where_nobody_is_judged_no_judgement_is_told(phase: Phase) -> None:
+    assert judgement_in_words(judged(phase), NOW) == ""
+
+
+def test_another_rollouts_judgement_is_not_told() -> None:
+    record = a_record()
+    config_map = an_evidence(record)
+    said = plain_of(Said(NOW, 25, Verdict.PASS, Ground.SAFE, SAYS))
+    config_map["data"]["counts.json"] = json.dumps({"judge": {"rollout": "other", "said": said}})
+
+    assert told(record, evidence_of(config_map)).said is None
+
+
+def test_a_change_line_ends_with_the_judgement() -> None:
+    line = change_line(judged(), NOW)
+
+    assert line.endswith(
+        f"(4812 requests); judged 12s ago at 25%: inconclusive (undecided): {SAYS}"
+    )
+
+
 # ---------------------------------------------------------------- a ramp by budget
 
 
@@ -157,7 +280,7 @@ def test_a_ramp_by_budget_has_no_steps_and_shows_hundredths() -> None:
     status = by_budget()
 
     assert (status.step, status.steps) == (None, None)
-    assert traffic_of(status.record) == "[#.........] 0.35% of v2"
+    assert traffic_of(status) == "[#.........] 0.35% of v2"
 
 
 def test_what_the_record_alone_cannot_tell_is_a_dash() -> None:
@@ -207,7 +330,7 @@ def test_a_pause_waits_for_a_person_whatever_the_phase() -> None:
     ids=lambda it: it if isinstance(it, str) else None,
 )
 def test_traffic_is_drawn_and_told(record: Record, traffic: str) -> None:
-    assert traffic_of(record) == traffic
+    assert traffic_of(told(record)) == traffic
 
 
 def test_an_idle_target_shows_stable_alone() -> None:

@@ -70,7 +70,7 @@ def test_a_check_that_is_not_named_still_takes_the_rollout_back() -> None:
     decision = world.look()
 
     assert decision.reason is Reason.ANALYSIS_FAILED
-    assert decision.message.startswith("9 of 900 failed at 100 %")
+    assert decision.message.startswith("9 of 900 failed; before: ")
     assert world.owned == Pinned("v1")
 
 

@@ -27,7 +27,7 @@ from daemon.kube.events import Regarding
 from daemon.kube.objects import DEPLOYMENTS, VIRTUALSERVICES
 from daemon.notices import Notices
 from daemon.observe import Observer
-from daemon.reconcile import LONGEST_BACKOFF, REFUSED_LOOK, Reconciler, World
+from daemon.reconcile import LONGEST_BACKOFF, REFUSED_LOOK, SAVE_AGAIN, Reconciler, World
 from daemon.routers.gloo import GlooRouter
 from daemon.targets import Targets
 from daemon.tools import Tools
@@ -468,6 +468,25 @@ async def test_after_a_rollout_its_journal_stays_in_the_evidence() -> None:
 
         assert stage.record.phase is Phase.ROLLED_BACK
         assert stage.stored["journal.json"]["rollout"] == rollout
+
+
+async def test_evidence_of_an_end_that_could_not_be_written_is_written_a_moment_later() -> None:
+    async with adopted() as stage:
+        stage.shop.deploy("v2")
+        await stage.settle()
+        away = TransientError("away")
+        stage.shop.cluster.fail("replace", "configmaps", away, lost=False, times=4)
+        stage.shop.ask(ABORT)
+        await stage.settle()
+        at_once = (stage.stored["record.json"]["phase"], stage.look_again)
+
+        for _ in range(4):
+            await stage.clock.pass_time(10)
+            await stage.look()
+
+        assert at_once == ("Shifting", SAVE_AGAIN)
+        assert stage.stored["record.json"]["phase"] == "RolledBack"
+        assert stage.look_again > SAVE_AGAIN
 
 
 async def test_while_stable_serves_everybody_its_past_is_read() -> None:
