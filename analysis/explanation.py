@@ -26,6 +26,9 @@ from analysis.verdict import Finding, Ground, Judgement, Verdict
 from analysis.versus import COUNTS, FailuresVersus
 from analysis.versus_latency import LatencyVersus
 
+ROUNDED = 0.01
+"""Percent: a weight is written in hundredths, the nearest, of what was allowed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Measure:
@@ -255,7 +258,7 @@ def _leave(before: tuple[Entry, Judgement] | None, weight: float) -> Leave:
     if told.verdict is Verdict.PASS:
         return Leave.EVIDENCE
     # A look that asks about everybody below 100 % is one of a ramp by budget.
-    if entry.ahead >= EVERYBODY and told.allowed >= weight:
+    if entry.ahead >= EVERYBODY and told.allowed >= weight - ROUNDED:
         return Leave.BUDGET
     if told.ground in (Ground.UNDECIDED, Ground.TOO_FEW_REQUESTS):
         return Leave.TIMETABLE

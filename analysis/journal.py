@@ -31,14 +31,13 @@ from analysis.journal_lines import (
     Tables,
     Unread,
     Writer,
-    real,
     tables_of,
-    whole,
 )
 from analysis.judge import JudgeState, begin, judge, judge_unread, on_step
 from analysis.memory import restore, save
 from analysis.samples import Block
 from analysis.settings import JudgeSettings
+from analysis.untrusted import real, told_by, whole
 from analysis.verdict import Judgement
 
 __all__ = [
@@ -225,21 +224,7 @@ def dump(settings: JudgeSettings, journal: Journal) -> str:
 
 def load(settings: JudgeSettings, text: str) -> Journal | None:
     """Read a journal back; None where the text is damaged, too long, or of other checks."""
-    if len(text) > LARGEST_TEXT:
-        return None
-    try:
-        return _journal(settings, json.loads(text))
-    except (
-        ValueError,
-        TypeError,
-        KeyError,
-        IndexError,
-        AttributeError,
-        RecursionError,
-        OverflowError,
-    ):
-        # Whatever shape somebody wrote there, it is no journal.
-        return None
+    return told_by(text, lambda document: _journal(settings, document), longest=LARGEST_TEXT)
 
 
 def _journal(settings: JudgeSettings, document: Any) -> Journal:

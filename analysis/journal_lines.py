@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
 
-from analysis.samples import LARGEST_COUNT, Block, Counts, Number, NumberKind, Spread
+from analysis.samples import Block, Counts, Number, NumberKind, Spread
+from analysis.untrusted import real, whole
 from analysis.verdict import Ground, Verdict
 
 MOST_NAMES = 128
@@ -275,20 +276,6 @@ def tables_of(names: Any, bounds: Any) -> Tables:
     if len(_list(names)) > MOST_NAMES or len(_list(bounds)) > MOST_SETS:
         raise ValueError("too many")
     return Tables(tuple(_text(name, LONGEST_NAME) for name in names), tuple(map(bound_set, bounds)))
-
-
-def whole(value: Any) -> int:
-    """Read a count."""
-    if type(value) is not int or not 0 <= value <= LARGEST_COUNT:
-        raise ValueError("not a count")
-    return value
-
-
-def real(value: Any, least: float, most: float) -> float:
-    """Read a number within limits; whole ones stay whole."""
-    if type(value) not in (int, float) or not least <= value <= most:
-        raise ValueError("not a number within its limits")
-    return value  # type: ignore[no-any-return]
 
 
 def _any_real(value: Any) -> float:

@@ -12,6 +12,7 @@ from typing import Any
 from analysis.checks import CheckState
 from analysis.eprocess import Evidence
 from analysis.judge import JudgeSettings, JudgeState, Silence, begin
+from analysis.untrusted import told_by, whole
 
 FORMAT = 2
 
@@ -46,21 +47,7 @@ def _plain(evidence: Evidence) -> list[float]:
 
 def restore(settings: JudgeSettings, text: str) -> JudgeState | None:
     """Read a state back; None where the text is damaged, too long, or of other checks."""
-    if len(text) > LARGEST_TEXT:
-        return None
-    try:
-        return _state(settings, json.loads(text))
-    except (
-        ValueError,
-        TypeError,
-        KeyError,
-        IndexError,
-        AttributeError,
-        RecursionError,
-        OverflowError,
-    ):
-        # Whatever shape somebody wrote there, it is not this judge's memory.
-        return None
+    return told_by(text, lambda document: _state(settings, document), longest=LARGEST_TEXT)
 
 
 def _state(settings: JudgeSettings, document: Any) -> JudgeState:
@@ -74,9 +61,9 @@ def _state(settings: JudgeSettings, document: Any) -> JudgeState:
     seconds, stable, promised = document["silence"]
     return JudgeState(
         checks=tuple(_check(model, entry) for model, entry in zip(fresh, saved, strict=True)),
-        step=_whole(document["step"]),
-        requests=_whole(document["requests"]),
-        silence=Silence(_positive(seconds), _whole(stable), _positive(promised)),
+        step=whole(document["step"]),
+        requests=whole(document["requests"]),
+        silence=Silence(_positive(seconds), whole(stable), _positive(promised)),
         share=_evidence(empty.share, document["share"]),
     )
 
@@ -93,7 +80,7 @@ def _check(model: CheckState, entry: Any) -> CheckState:
 
 def _evidence(model: Evidence, entry: Any) -> Evidence:
     starts, seconds, *bets = entry
-    if len(bets) != len(model.bets) or _whole(starts) < 1:
+    if len(bets) != len(model.bets) or whole(starts) < 1:
         raise ValueError("another test")
     return Evidence(tuple(_finite(bet) for bet in bets), starts, _positive(seconds))
 
@@ -108,9 +95,3 @@ def _positive(value: Any) -> float:
     if _finite(value) < 0:
         raise ValueError("negative")
     return float(value)
-
-
-def _whole(value: Any) -> int:
-    if type(value) is not int or value < 0:
-        raise ValueError("not a count")
-    return value

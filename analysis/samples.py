@@ -192,8 +192,10 @@ def _count_arm(before: Reading, after: Reading, version: str) -> _Arm:
             missing[pod] = "first reading, counted from now on"
         elif _fault(reference):
             missing[pod] = "its previous reading was unsound, counted from now on"
-        elif _fell(reference, now):
+        elif _restarted(reference, now):
             restarted.append(pod)
+        elif _began_anew(reference, now):
+            missing[pod] = "its histogram began anew, counted from now on"
         elif _contradicts(difference := _difference(reference, now)):
             missing[pod] = "its counters contradict each other"
         else:
@@ -218,14 +220,15 @@ def _fault(counters: Counters) -> str:
     return ""
 
 
-def _fell(before: Counters, after: Counters) -> bool:
-    pairs = [
-        (before.requests, after.requests),
-        (before.failed, after.failed),
-        (before.timed, after.timed),
-        *((before.within[bound], after.within[bound]) for bound in _bounds_in_both(before, after)),
-    ]
-    return any(new < old for old, new in pairs)
+def _restarted(before: Counters, after: Counters) -> bool:
+    return after.requests < before.requests or after.failed < before.failed
+
+
+def _began_anew(before: Counters, after: Counters) -> bool:
+    """Tell whether the histogram alone fell: client libraries reset native ones by themselves."""
+    bounds = _bounds_in_both(before, after)
+    fell = any(after.within[bound] < before.within[bound] for bound in bounds)
+    return after.timed < before.timed or fell
 
 
 def _bounds_in_both(before: Counters, after: Counters) -> Iterable[float]:

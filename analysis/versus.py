@@ -184,7 +184,7 @@ class FailuresVersus:
         elif now >= max(INCIDENT_RATE, INCIDENT_RATIO * numbers["usual"]):
             ground = Ground.SHARED_INCIDENT
         return Weighed(
-            facts=self._facts(numbers),
+            facts=self._facts(numbers, leaning=against >= DOUBT),
             against=against,
             safe=ground is Ground.UNDECIDED and seen.excess <= needed_excess(seen, look.ahead),
             over=Ground.WORSE,
@@ -194,11 +194,12 @@ class FailuresVersus:
         )
 
     @staticmethod
-    def _facts(numbers: Mapping[str, float]) -> str:
+    def _facts(numbers: Mapping[str, float], *, leaning: bool) -> str:
         parts = [f"canary failed {in_counts(numbers, '')}"]
         if restarts := numbers["restarts"]:
             parts.append(f"restarts of its pods counted as failed requests: {restarts:.0f}")
-        if numbers["excess"] < 1:
+        # It is about an excess of all the time: beside a canary that turned bad it would mislead.
+        if numbers["excess"] < 1 and not leaning and _excess_seen(numbers) < numbers["excess"]:
             parts.append(f"an excess above {wording.percent(numbers['excess'])} is excluded")
         if limit := numbers["alone_limit"]:
             parts.append(
@@ -280,6 +281,13 @@ def _exclude(margins: Evidence, pair: Pair, rate: float, believed: float) -> Evi
         for margin, log_e in zip(MARGINS, margins.bets, strict=True)
     )
     return replace(margins, bets=bets)
+
+
+def _excess_seen(numbers: Mapping[str, float]) -> float:
+    """Return by how much the canary's rate is above stable's in the same seconds."""
+    arms = Arms(*(int(numbers[name]) for name in COUNTS))
+    canary = arms.canary_bad / arms.canary if arms.canary else 0.0
+    return canary - (arms.stable_bad / arms.stable if arms.stable else 0.0)
 
 
 def _canary_of(pair: Pair) -> tuple[float, float]:

@@ -30,7 +30,8 @@ from urllib3.util.retry import Retry
 from analysis.errors import ProviderError, RefusedError, StaleError, UnavailableError
 from analysis.providers import promql, upstreams
 from analysis.providers.base import Scope, uncounted
-from analysis.providers.series import Tables, read_tables
+from analysis.providers.native import Histogram, histogram_of
+from analysis.providers.series import Element, Row, Tables, read_tables
 from analysis.providers.session import CONNECTIONS, Answer, CheckedSession, Token
 from analysis.samples import Number, NumberKind, Reading
 from config.schema import PrometheusSource
@@ -97,11 +98,13 @@ class PrometheusProvider:
             return Reading(at, {version: {} for version in versions})
         series = scope.metrics.series
         requests = promql.selector(series.requests, series.pod, pods)
-        buckets = promql.selector(f"{series.latency}_bucket", series.pod, pods)
+        # One question for both kinds of histogram: which one is there, the answer tells.
+        kinds = (f"{series.latency}_bucket", series.latency)
+        durations = promql.either_selector(kinds, series.pod, pods)
         of_requests = (series.pod, series.version, series.code, *promql.SCRAPED_BY)
         answers = await asyncio.gather(
             self._vector(promql.sum_by(of_requests, requests), at),
-            self._vector(promql.sum_by((series.pod, "le"), buckets), at),
+            self._elements(promql.sum_by((promql.NAME, series.pod, "le"), durations), at),
             self._vector(promql.newest_by((series.pod,), requests), at),
         )
         oldest = at - self._stale_after
@@ -200,14 +203,22 @@ class PrometheusProvider:
             raise RefusedError(f"{self._name}: it does not tell the time")
         return value[1]
 
-    async def _vector(self, query: str, at: float) -> list[tuple[Mapping[str, str], float]]:
+    async def _vector(self, query: str, at: float) -> list[Row]:
+        rows: list[Row] = []
+        for labels, value in await self._elements(query, at):
+            if isinstance(value, Histogram):
+                raise RefusedError(f"{self._name} answers with a histogram where numbers belong")
+            rows.append((labels, value))
+        return rows
+
+    async def _elements(self, query: str, at: float) -> list[Element]:
         answer = await self._ask(query, at)
         if answer.warned:
             raise UnavailableError(f"{self._name} answers with warnings, perhaps only in part")
-        rows = _rows(answer)
-        if rows is None:
+        elements = _elements_of(answer)
+        if elements is None:
             raise RefusedError(f"{self._name} answers with something else than a vector")
-        return rows
+        return elements
 
     async def _ask(self, query: str, at: float | None) -> Answer:
         """Ask with retries; any fault names this Prometheus."""
@@ -277,17 +288,25 @@ def _sample(pair: Any) -> tuple[float, float] | None:
         return None
 
 
-def _rows(answer: Answer) -> list[tuple[Mapping[str, str], float]] | None:
-    """Read a vector; None for any other shape, one native histogram in it included."""
+def _elements_of(answer: Answer) -> list[Element] | None:
+    """Read a vector; None for any other shape."""
     if answer.kind != "vector" or not isinstance(answer.result, list):
         return None
-    rows: list[tuple[Mapping[str, str], float]] = []
+    elements: list[Element] = []
     for row in answer.result:
         metric = row.get("metric") if isinstance(row, dict) else None
-        sample = _sample(row.get("value")) if isinstance(row, dict) else None
-        if sample is None or not isinstance(metric, dict):
+        value = _value_of(row) if isinstance(row, dict) else None
+        if value is None or not isinstance(metric, dict):
             return None
         if not all(isinstance(value, str) for value in metric.values()):
             return None
-        rows.append((metric, sample[1]))
-    return rows
+        elements.append((metric, value))
+    return elements
+
+
+def _value_of(row: Mapping[str, Any]) -> float | Histogram | None:
+    pair = row.get("histogram")
+    if isinstance(pair, list) and len(pair) == 2:
+        return histogram_of(pair[1])
+    sample = _sample(row.get("value"))
+    return None if sample is None else sample[1]

@@ -1,4 +1,4 @@
-"""PromQL text: values put into it safely, and our own four queries.
+"""PromQL text: values put into it safely, and the queries of our own.
 
 Invariant: a value put in can only ever be that value. A version label of `v1"} or vector(1) #` or
 of `.*` selects nothing but itself (Prometheus documentation, "Expression language: string
@@ -13,6 +13,9 @@ from analysis.errors import RefusedError
 SCRAPED_BY = ("job", "instance", "prometheus_replica")
 """Labels that tell two scrapes of one pod apart: with two of them every request would count
 twice."""
+
+NAME = "__name__"
+"""The label that holds a metric's name."""
 
 LONGEST_QUERY = 32 * 1024
 """Characters. Go's server takes a request line of 1 MiB, proxies in front of it often 32 KiB."""
@@ -50,12 +53,34 @@ def selector(metric: str, pod_label: str, pods: Iterable[str]) -> str:
     Raises:
         RefusedError: a name that PromQL does not allow, or more pods than a query can name.
     """
-    if not _METRIC_NAME.fullmatch(metric):
-        raise RefusedError(f"{metric!r} is no name of a metric")
-    text = f"{metric}{{{label_name(pod_label)}=~{one_of(pods)}}}"
-    if len(text) > LONGEST_QUERY:
-        raise RefusedError(f"too many pods to be named in one query ({len(text)} characters)")
-    return text
+    return _nameable(f"{metric_name(metric)}{{{label_name(pod_label)}=~{one_of(pods)}}}")
+
+
+def either_selector(metrics: Iterable[str], pod_label: str, pods: Iterable[str]) -> str:
+    """Select several metrics of these pods; the label `__name__` tells them apart.
+
+    Raises:
+        RefusedError: as `selector`.
+    """
+    names = one_of(metric_name(metric) for metric in metrics)
+    return _nameable(f"{{{NAME}=~{names}, {label_name(pod_label)}=~{one_of(pods)}}}")
+
+
+def _nameable(selected: str) -> str:
+    if len(selected) > LONGEST_QUERY:
+        raise RefusedError(f"too many pods to be named in one query ({len(selected)} characters)")
+    return selected
+
+
+def metric_name(name: str) -> str:
+    """Check a metric's name.
+
+    Raises:
+        RefusedError: PromQL does not allow it.
+    """
+    if not _METRIC_NAME.fullmatch(name):
+        raise RefusedError(f"{name!r} is no name of a metric")
+    return name
 
 
 def label_name(name: str) -> str:

@@ -8,15 +8,22 @@ because half of its requests would be a wrong count, not a smaller one.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf, isfinite, isnan
+from typing import TypeVar
 
 from analysis.errors import ProviderError
 from analysis.providers.exposition import PageError, check_buckets, is_code, is_failed, number
-from analysis.providers.promql import SCRAPED_BY
+from analysis.providers.native import Histogram, cumulate
+from analysis.providers.promql import NAME, SCRAPED_BY
 from analysis.samples import Counters
 from config.schema import Series
 
 Row = tuple[Mapping[str, str], float]
 """Labels and value of one element of a vector."""
+
+Element = tuple[Mapping[str, str], float | Histogram]
+"""The same, where a native histogram may stand for the value."""
+
+Value = TypeVar("Value")
 
 MOST_ROWS = 50_000
 """1,000 pods with 50 buckets; beyond it a wrong query is likelier than so large a target."""
@@ -28,13 +35,13 @@ class Tables:
 
     Attributes:
         requests: by pod, version, code and scraper.
-        buckets: by pod and `le`.
+        durations: by name, pod and `le`: the buckets of classic histograms, and native ones.
         newest: by pod: unix seconds of the newest sample.
         series: names of the labels.
     """
 
     requests: Sequence[Row]
-    buckets: Sequence[Row]
+    durations: Sequence[Element]
     newest: Sequence[Row]
     series: Series
 
@@ -61,7 +68,7 @@ def read_tables(tables: Tables, pods: Mapping[str, str], *, oldest: float) -> Po
         oldest: unix seconds; a pod without a sample as young as this is stale.
     """
     requests = _by_pod(tables.requests, tables.series.pod)
-    buckets = _by_pod(tables.buckets, tables.series.pod)
+    durations = _by_pod(tables.durations, tables.series.pod)
     newest = {name: rows[0][1] for name, rows in _by_pod(tables.newest, tables.series.pod).items()}
     counters: dict[str, Counters] = {}
     missing: dict[str, str] = {}
@@ -72,28 +79,27 @@ def read_tables(tables: Tables, pods: Mapping[str, str], *, oldest: float) -> Po
             missing[pod] = f"its newest sample is {oldest - newest[pod]:.0f} s too old"
             continue
         try:
-            counters[pod] = _counters(
-                requests.get(pod, []), buckets.get(pod, []), version, tables.series
-            )
+            total, failed = _requests(requests.get(pod, []), version, tables.series)
+            within, timed = _durations(durations.get(pod, []), tables.series.latency)
+            counters[pod] = Counters(total, failed, within, timed)
         except ProviderError as error:
             missing[pod] = str(error)
     return PodsRead(counters, missing, frozenset(stale))
 
 
-def _by_pod(rows: Sequence[Row], label: str) -> dict[str, list[Row]]:
-    pods: dict[str, list[Row]] = {}
+def _by_pod(
+    rows: Sequence[tuple[Mapping[str, str], Value]], label: str
+) -> dict[str, list[tuple[Mapping[str, str], Value]]]:
+    pods: dict[str, list[tuple[Mapping[str, str], Value]]] = {}
     for row in rows[:MOST_ROWS]:
         pods.setdefault(row[0].get(label, ""), []).append(row)
     return pods
 
 
-def _counters(
-    requests: Sequence[Row], buckets: Sequence[Row], version: str, series: Series
-) -> Counters:
+def _requests(requests: Sequence[Row], version: str, series: Series) -> tuple[float, float]:
     if not requests:
         raise PageError(f"Prometheus has no series {series.requests} of it")
     refuse_doubles(requests, series.requests)
-    refuse_doubles(buckets, f"{series.latency}_bucket")
     scrapers = {tuple(labels.get(name, "") for name in SCRAPED_BY) for labels, _ in requests}
     if len(scrapers) > 1:
         raise PageError(f"it is scraped {len(scrapers)} times over, so its requests would be, too")
@@ -109,8 +115,27 @@ def _counters(
             )
         total += count_of(value, series.requests)
         failed += value if is_failed(code) else 0.0
-    within, timed = _buckets(buckets, f"{series.latency}_bucket")
-    return Counters(total, failed, within, timed)
+    return total, failed
+
+
+def _durations(elements: Sequence[Element], latency: str) -> tuple[Mapping[float, float], float]:
+    """Read the classic histogram, else the native one.
+
+    Both count the same requests where both are scraped; a summary has the native one's name, and
+    is no histogram.
+    """
+    refuse_doubles(elements, latency)
+    name = f"{latency}_bucket"
+    classic: list[Row] = []
+    for labels, value in elements:
+        if labels.get(NAME, name) == name and not isinstance(value, Histogram):
+            classic.append((labels, value))
+    if classic:
+        return _buckets(classic, name)
+    for labels, value in elements:
+        if labels.get(NAME, latency) == latency and isinstance(value, Histogram):
+            return cumulate(value, latency)
+    return {}, 0.0
 
 
 def _buckets(rows: Sequence[Row], name: str) -> tuple[dict[float, float], float]:
@@ -125,7 +150,7 @@ def _buckets(rows: Sequence[Row], name: str) -> tuple[dict[float, float], float]
     return within, timed
 
 
-def refuse_doubles(rows: Sequence[Row], name: str) -> None:
+def refuse_doubles(rows: Sequence[Element], name: str) -> None:
     """Refuse rows that no label tells apart.
 
     Raises:

@@ -23,6 +23,7 @@ SECOND = (
     Variant("second: clumps of 2, 3 min history", clump=2, history=12),
     Variant("second: clumps of 8", clump=8),
     Variant("second: clumps of 4 over drift", clump=4, drift=True),
+    Variant("second: one stable pod, no history", history=0, pods=1),
 )
 
 SLOW = (Times(0.05, 1.2), Times(0.05, 2.0), Times(1.0, 2.0))

@@ -17,7 +17,6 @@ from benchmarks.detection.chance import binomial, clumped, poisson
 READ_SECONDS = 5
 HISTORY_SECONDS = 15
 LONGEST_SECONDS = 900
-STABLE_PODS = 3
 REACTION_SECONDS = 2
 MOST_CLUMPED_RATE = 0.3
 """A version that fails more than that fails request by request."""
@@ -62,6 +61,7 @@ class Variant:
         drift: the base of both versions climbs to five times itself, with shared bursts.
         warm_up: the canary fails three times as much for its first half minute.
         history: readings of stable before the rollout, 15 s apart.
+        pods: stable's; how clumps fall on them tells their size.
     """
 
     name: str
@@ -69,6 +69,7 @@ class Variant:
     drift: bool = False
     warm_up: bool = False
     history: int = 120
+    pods: int = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,8 +184,9 @@ class Traffic:
 
     def _shares(self, requests: int) -> Iterator[int]:
         """Split requests over stable's pods at random."""
-        for pod in range(STABLE_PODS):
-            share = binomial(self._chance, requests, 1 / (STABLE_PODS - pod))
+        pods = self.cell.variant.pods
+        for pod in range(pods):
+            share = binomial(self._chance, requests, 1 / (pods - pod))
             requests -= share
             yield share
 
@@ -217,13 +219,14 @@ class Traffic:
 
     def _past(self) -> History:
         cell, chance = self.cell, self._chance
-        totals = {f"stable-{pod}": Counters(0, 0) for pod in range(STABLE_PODS)}
+        pods = cell.variant.pods
+        totals = {f"stable-{pod}": Counters(0, 0) for pod in range(pods)}
         readings = [Reading(0.0, {"v1": dict(totals)})]
         for number in range(cell.variant.history):
             burst = chance.gammavariate(2, 0.5) if cell.variant.drift else 1.0
             rate = min(cell.base * burst, 0.5)
             for pod, before in totals.items():
-                requests = poisson(chance, HISTORY_SECONDS * cell.rps / STABLE_PODS)
+                requests = poisson(chance, HISTORY_SECONDS * cell.rps / pods)
                 totals[pod] = _sum(before, self._counters(requests, rate, canary=False))
             at = float(HISTORY_SECONDS * (number + 1))
             readings.append(Reading(at, {"v1": dict(totals)}))

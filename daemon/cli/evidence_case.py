@@ -19,6 +19,7 @@ from config.schema import Rollout
 from config.stored import dump_rollout, load_rollout
 from daemon.cli.exits import Exit, Failure
 from daemon.cli.find import Found
+from daemon.cli.text import plain
 from daemon.core.model import Record, TargetKey
 from daemon.core.record import format_record, parse_record
 from daemon.sources import with_source
@@ -48,6 +49,17 @@ class Case:
         """How it was judged."""
         return settings_from(self.rollout)
 
+    @property
+    def is_over(self) -> bool:
+        """Whether another rollout has begun since, of which nothing is judged yet."""
+        return self.record is not None and self.record.id != self.journal.rollout
+
+    @property
+    def name(self) -> str:
+        """Which rollout it is, in words."""
+        versions = f"{self.journal.stable} → {self.journal.canary}"
+        return plain(f"{self.key} {versions}, rollout {self.journal.rollout}")
+
 
 def policy_of(found: Found) -> Rollout | None:
     """Read the policy that the evidence keeps, with the source that was found for it.
@@ -76,7 +88,8 @@ def case_of(found: Found) -> Case | str:
         return "nothing has been judged yet"
     journal = load(settings_from(rollout), evidence.journal)
     if journal is None:
-        return f"the journal in ConfigMap {evidence.namespace}/{evidence.name} is damaged"
+        where = f"ConfigMap {evidence.namespace}/{evidence.name}"
+        return f"the journal in {where} is damaged, or of another version of Crossfade"
     return Case(found.key, found.known, rollout, journal)
 
 
@@ -125,7 +138,9 @@ def read_case(file: str) -> Case:
     if not isinstance(document, dict) or document.get("kind") != KIND:
         raise _not_ours(file, f"it is no {KIND}; `crossfade explain TARGET --save FILE` writes one")
     if document.get("apiVersion") != API_VERSION:
-        raise _not_ours(file, f"its format {document.get('apiVersion')!r} is not {API_VERSION}")
+        other = document.get("apiVersion")
+        why = f"its format {other!r} is not {API_VERSION}: another version of Crossfade wrote it"
+        raise _not_ours(file, why)
     return _case(file, document)
 
 
@@ -137,11 +152,13 @@ def _case(file: str, document: Mapping[str, Any]) -> Case:
     try:
         rollout = load_rollout(policy if isinstance(policy, dict) else {})
     except PolicyError as problem:
-        raise _not_ours(file, f"its policy cannot be read: {problem}") from problem
+        told = str(problem).replace("Value error, ", "")  # pydantic's word for a refusal of ours
+        raise _not_ours(file, f"its policy cannot be read: {told}") from problem
     record = parse_record(json.dumps(document.get("record")))
     journal = load(settings_from(rollout), json.dumps(document.get("journal")))
     if journal is None:
-        raise _not_ours(file, "its journal is damaged, or not of this policy's checks")
+        why = "its journal is damaged, of another version, or not of this policy's checks"
+        raise _not_ours(file, why)
     return Case(key, record if isinstance(record, Record) else None, rollout, journal)
 
 

@@ -7,6 +7,8 @@ import click
 from daemon.cli.exits import Exit, Failure
 from daemon.cli.options import Place, TargetType, with_place
 
+OF_ANOTHER = "  Nothing of it has been judged. The evidence is still of the rollout before it:"
+
 if TYPE_CHECKING:
     from daemon.cli.evidence_case import Case
     from daemon.cli.find import Found
@@ -69,7 +71,7 @@ def _save(found: "Found", file: str) -> Exit:
         raise Failure(f"{found.key}: {case}")
     write_case(case, file)
     looks = len(case.journal.lines)
-    click.echo(f"{file}: {looks} looks of {found.key}; crossfade replay {file}")
+    click.echo(f"{file}: {looks} looks of {case.name}; crossfade replay {file}")
     return Exit.DONE
 
 
@@ -84,9 +86,13 @@ def _tell(found: "Found", session: "Session", output: str) -> Exit:
 
         click.echo(as_json(case))
     else:
-        click.echo(_text(case))
-        if (hint := _next(case)) is not None:
-            click.echo(hint)
+        hint = _next(case)
+        following = [f"  Next:     {hint}"] if hint else []
+        if case.is_over:
+            said = [_standing(found, session), *following, OF_ANOTHER, "", _text(case)]
+        else:
+            said = [_text(case), *following]
+        click.echo("\n".join(said))
     return Exit.DONE
 
 
@@ -100,24 +106,36 @@ def _text(case: "Case") -> str:
 def _next(case: "Case") -> str | None:
     from daemon.core.model import Phase
 
-    if case.record is not None and case.record.phase is Phase.ROLLED_BACK:
-        return f"  Next:     crossfade retry {case.key}"
+    record = case.record
+    if record is None:
+        return None
+    if record.phase is Phase.ROLLED_BACK:
+        return f"crossfade retry {case.key}, once {record.canary} is mended; nobody is on it"
+    if record.paused is not None:
+        return f"crossfade resume {case.key}, or promote, or abort"
     return None
 
 
-def _tell_the_record(found: "Found", session: "Session", missing: str, output: str) -> None:
-    """Say what the record says, and why there is no more."""
+def _standing(found: "Found", session: "Session") -> str:
+    """Say what `status` says, in a line."""
     from daemon.cli import screens
     from daemon.cli.status import status_of
 
     status = status_of(found, session.now())
+    state = screens.state_in_words(status.state)
+    return f"{found.key} {screens.versions_of(status.record)}: {state}: {status.why}"
+
+
+def _tell_the_record(found: "Found", session: "Session", missing: str, output: str) -> None:
+    """Say what the record says, and why there is no more."""
     if output == "json":
         from daemon.cli.explain_json import without_journal
+        from daemon.cli.status import status_of
 
+        status = status_of(found, session.now())
         click.echo(without_journal(found.key, missing, status.why))
         return
-    state = screens.state_in_words(status.state)
-    click.echo(f"{found.key} {screens.versions_of(status.record)}: {state}: {status.why}")
+    click.echo(_standing(found, session))
     click.echo(f"  No evidence to explain it with: {missing}.")
 
 

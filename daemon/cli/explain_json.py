@@ -48,6 +48,8 @@ def _rollout(case: Case) -> dict[str, Any]:
         "phase": str(record.phase) if record and current else None,
         "why": record.message if record and current else "",
         "missing": None,
+        "record": record
+        and {"rollout": record.id, "phase": str(record.phase), "why": record.message},
         "begun": journal.begun,
         "again": journal.again,
         "history": {

@@ -19,6 +19,7 @@ from analysis.verdict import Verdict
 from config.quantities import format_duration
 from config.schema import Metrics, Rollout
 from daemon.cli.evidence_case import Case
+from daemon.cli.status import pause_in_words
 from daemon.cli.text import aligned, countdown, plain, words
 from daemon.core.model import Phase, Record
 
@@ -55,10 +56,27 @@ def headline(case: Case, explained: Explanation | None) -> str:
         case Phase.ROLLED_BACK | Phase.ROLLING_BACK:
             done = "Rolled back" if record.phase is Phase.ROLLED_BACK else "Rolling back"
             return f"✖ {done} {which} {when}, at {_weight(most)}"
-        case Phase.IDLE | Phase.RETIRING | Phase.FINALISING:
+        case Phase.IDLE if record.stable != journal.canary:
+            return f"✖ Not promoted: {which}, over {when}"
+        case Phase.IDLE:
+            return f"✔ Promoted {which}; {journal.stable} retired {when}"
+        case Phase.RETIRING | Phase.FINALISING:
             return f"✔ Promoted {which} {when}"
         case phase:
-            return f"● {which}, {words(phase)} at {_weight(record.weight)} since {_time_of(record)}"
+            standing = f"{words(phase)} at {_weight(record.weight)} since {_time_of(record)}"
+            return f"● {which}, {standing}{_waits(record)}"
+
+
+def _waits(record: Record) -> str:
+    """Say what keeps a rollout where it is."""
+    if record.paused is not None:
+        by = f" by {record.paused.by}" if record.paused.by else ""
+        at = _time(record.paused.at.timestamp())
+        return f", paused{by} at {at}: {pause_in_words(record.paused)}"
+    if record.held is not None:
+        at = _time(record.held.since.timestamp())
+        return f", held since {at}: {words(record.held.reason)}"
+    return ""
 
 
 def _body(case: Case, explained: Explanation) -> Iterator[str]:
@@ -85,6 +103,10 @@ def _why(case: Case, explained: Explanation) -> Iterator[str]:
     told = record.message.removesuffix("...")
     if told not in explained.judgement.message and explained.judgement.message not in told:
         yield f"Why: {record.message}"
+    if record.promote is not None and record.promote.skip:
+        by = f" by {record.promote.by}" if record.promote.by else ""
+        names = ", ".join(record.promote.skip)
+        yield f'Without {names}, which was skipped{by}: "{record.promote.reason}"'
 
 
 def labelled(label: str, lines: Sequence[str]) -> Iterator[str]:
@@ -200,8 +222,8 @@ def _users(case: Case, explained: Explanation) -> str:
 def affordable(it: Raise) -> str:
     """Say why a ramp by budget went on without a Pass."""
     if it.excess < 1:
-        return f"an excess above {wording.percent(it.excess)} is excluded, so the budget affords it"
-    return "the budget affords it, even if the canary fails everything"
+        return f"an excess above {wording.percent(it.excess)} was excluded: the budget afforded it"
+    return "the budget afforded it, even if the canary had failed everything"
 
 
 def _raise(it: Raise) -> str:
@@ -210,9 +232,9 @@ def _raise(it: Raise) -> str:
         case Leave.START:
             return f"{start}the first weight"
         case Leave.EVIDENCE:
-            why = "each check is shown to keep its limit"
+            why = "each check was shown to keep its limit"
             if it.excess < 1:
-                why = f"an excess above {wording.percent(it.excess)} is excluded"
+                why = f"an excess above {wording.percent(it.excess)} was excluded"
             return f"{start}{why}, after {wording.counted(it.requests)} canary requests"
         case Leave.BUDGET:
             return f"{start}{affordable(it)}"

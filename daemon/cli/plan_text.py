@@ -16,6 +16,7 @@ from analysis.plan import Asked, CheckPlan, Known, Sight, known_from, plan
 from analysis.ramp import timetable_of
 from analysis.samples import FAILED
 from analysis.settings import settings_from
+from analysis.versus_latency import MOST_COMMON, RAREST
 from config.quantities import format_duration
 from config.schema import Rollout
 from daemon.cli.evidence_case import API_VERSION
@@ -48,6 +49,8 @@ class Planned:
         stretches: the time on each step; the last one is the bake at 100 %.
         known: what it reckons with, and `origin`, where that comes from.
         queries: checks that count no requests.
+        flawless: of how many requests stable failed none; 0 where it failed some, or nobody knows.
+            Its rate is a guess then, and how many times it a canary may fail says nothing.
     """
 
     key: TargetKey
@@ -57,6 +60,7 @@ class Planned:
     origin: str
     checks: Sequence[CheckPlan]
     queries: Sequence[str]
+    flawless: int = 0
 
 
 def planned(
@@ -79,7 +83,12 @@ def planned(
         _origin(given, journal, now),
         plan(settings_from(rollout), stretches, known),
         [check.name for check in rollout.analysis.checks if check.query is not None],
+        _flawless(seen) if given.base is None else 0,
     )
+
+
+def _flawless(seen: Known) -> int:
+    return 0 if seen.past.bad.get(FAILED) else int(seen.past.total(FAILED))
 
 
 def _stretches(rollout: Rollout) -> list[Stretch]:
@@ -132,6 +141,8 @@ def _traffic(it: Planned) -> str:
     if rps is not None:
         rate = f"{rps:,.0f} requests/s" if rps >= 100 else f"{rps:.3g} requests/s"
     fails = f"stable fails {wording.percent(base)}" if base is not None else "failures unknown"
+    if it.flawless:
+        fails = f"stable failed none of {wording.counted(it.flawless)}"
     missing = "" if base is not None else " (--base)"
     return f"{rate}, {fails}{missing} ({it.origin})"
 
@@ -141,7 +152,7 @@ def _table(it: Planned) -> Iterator[str]:
     heads = [f"{check.check} sees".upper() for check in shown]
     rows: list[tuple[str, ...]] = [("STEP", "WEIGHT", "FOR", "CANARY REQUESTS", *heads)]
     for number, stretch in enumerate(it.stretches):
-        sights = [_sight(check, check.steps[number]) for check in shown]
+        sights = [_sight(it, check, check.steps[number]) for check in shown]
         rows.append(
             (
                 f"{number + 1}/{len(it.stretches)}",
@@ -159,14 +170,20 @@ def _requests(it: Planned, stretch: Stretch) -> str:
     return "?" if rps is None else wording.counted(stretch.requests(rps))
 
 
-def _sight(check: CheckPlan, sight: Sight) -> str:
+def _sight(it: Planned, check: CheckPlan, sight: Sight) -> str:
     if sight.mostly is None:
         return "nothing yet"
-    return f"from {wording.percent(sight.mostly)} on{_times(check, sight.mostly)}"
+    return f"from {wording.percent(sight.mostly)} on{_times(it, check, sight.mostly)}"
 
 
-def _times(check: CheckPlan, rate: float) -> str:
-    return f" ({_x(rate / check.usual)})" if check.usual else ""
+def _times(it: Planned, check: CheckPlan, rate: float) -> str:
+    if not check.usual or _is_guess(it, check):
+        return ""
+    return f" ({_x(rate / check.usual)})"
+
+
+def _is_guess(it: Planned, check: CheckPlan) -> bool:
+    return bool(it.flawless) and check.bound == FAILED
 
 
 def _x(times: float) -> str:
@@ -178,8 +195,9 @@ def _check(it: Planned, check: CheckPlan) -> Iterator[str]:
         yield f"{check.check}: {NOT_LOOKED_AT}: {_unknown(it)}."
         return
     slow = f", slower than {wording.seconds(check.bound)}" if check.bound else ""
-    yield f"{check.check}{slow}: {_can_see(check, check.whole)}."
-    yield from (f"  {_asked(asked, check.whole)}." for asked in check.asked)
+    yield f"{check.check}{slow}: {_can_see(it, check, check.whole)}."
+    if not _is_guess(it, check):
+        yield from (f"  {_asked(asked, check.whole)}." for asked in check.asked)
     if check.excluding is not None:
         yield f"  {_end(it, check, check.excluding)}."
 
@@ -187,21 +205,24 @@ def _check(it: Planned, check: CheckPlan) -> Iterator[str]:
 def _unknown(it: Planned) -> str:
     if it.known.rps is None:
         return "nobody knows how many requests come (--rps)"
+    if any(bound != FAILED for bound in it.known.rates):
+        least, most = wording.percent(RAREST), wording.percent(MOST_COMMON)
+        return f"no bound of the histogram is one that {least} to {most} of stable's requests pass"
     if FAILED in it.known.rates:
         return "no history tells how many of stable's requests are slow"
     return "no history tells how many of stable's requests fail (--base)"
 
 
-def _can_see(check: CheckPlan, sight: Sight) -> str:
+def _can_see(it: Planned, check: CheckPlan, sight: Sight) -> str:
     if sight.mostly is None:
         seen = "too few requests to see even a canary that fails everything"
     else:
         percent = wording.percent(sight.mostly)
-        seen = f"can see {percent}{_times(check, sight.mostly)} in nine rollouts of ten"
+        seen = f"can see {percent}{_times(it, check, sight.mostly)} in nine rollouts of ten"
     if sight.at_best is None:
         return f"{seen}, by any test"
     least = wording.percent(sight.at_best)
-    return f"{seen}; no test can see less than {least}{_times(check, sight.at_best)}"
+    return f"{seen}; no test can see less than {least}{_times(it, check, sight.at_best)}"
 
 
 def _asked(asked: Asked, sight: Sight) -> str:

@@ -67,6 +67,8 @@ async def _case(session: "Session", target: str) -> "Case":
     case = case_of(found)
     if isinstance(case, str):
         raise Failure(f"{found.key}: {case}; see crossfade explain {found.key}")
+    if case.is_over:
+        click.echo(f"this is {case.name}; of the one since then nothing has been judged", err=True)
     return case
 
 

@@ -136,7 +136,7 @@ def _state(record: Record) -> Phase | Standing:
 def _why(record: Record, now: datetime, route: tuple[str, str, str]) -> str:
     if record.paused is not None and record.phase is not Phase.ROLLED_BACK:
         by = f" by {record.paused.by}" if record.paused.by else ""
-        return f"paused{by} {ago(record.paused.at, now)}: {_pause_in_words(record.paused)}"
+        return f"paused{by} {ago(record.paused.at, now)}: {pause_in_words(record.paused)}"
     if record.held is not None:
         held = f"{words(record.held.reason)} for {countdown(now - record.held.since)}"
         return f"{held} ({words(record.phase)}){_where_told(record.held.reason, route)}"
@@ -144,7 +144,7 @@ def _why(record: Record, now: datetime, route: tuple[str, str, str]) -> str:
     return f"{said} ({ago(record.since, now)})" if record.phase in ENDED else said
 
 
-def _pause_in_words(paused: Pause) -> str:
+def pause_in_words(paused: Pause) -> str:
     """A person's own words, or one of our reasons."""
     return words(paused.reason) if paused.reason in set(Reason) else paused.reason
 

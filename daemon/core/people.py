@@ -104,7 +104,9 @@ def _resume(rollout: Rollout, seen: Observation, request: Request) -> Decision:
 
 def _promote(rollout: Rollout, seen: Observation, request: Request) -> Decision:
     record = current(seen)
-    if record.phase not in FORWARD and not (record.phase is Phase.BAKING and request.skip):
+    if record.phase is Phase.ROLLED_BACK:
+        why = f"{record.canary} was rolled back: retry it first"
+    elif record.phase not in FORWARD and not (record.phase is Phase.BAKING and request.skip):
         why = f"there is nothing to skip in {record.phase}"
     elif not (why := skipped.objection(rollout, seen, request.skip)):
         promote = skipped.promise_of(request)

@@ -4,6 +4,7 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,11 +12,13 @@ from analysis.bands import Band
 from analysis.errors import UnavailableError
 from analysis.journal import Sums
 from analysis.settings import settings_from
+from daemon.cli.explain import OF_ANOTHER
 from daemon.cli.explain_text import band_in_words
-from daemon.core.model import Phase, TargetKey
+from daemon.core.model import Held, Pause, Phase, Promote, TargetKey
+from daemon.core.reasons import Reason
 from daemon.kube.objects import CONFIGMAPS
 from tests.cli.conftest import Cluster
-from tests.cli.records import KEY, a_record
+from tests.cli.records import KEY, NOW, a_record
 from tests.cli.stories import POLICY, Story, a_rollout, bad, damaged, good, told
 from tests.spec.analysis.journals import Live, Look
 from tests.spec.analysis.readings import arm, block
@@ -105,7 +108,7 @@ async def test_a_weight_is_told_with_what_allowed_it(cluster: Cluster) -> None:
 
     (raised,) = lines_with(ran.stdout, "20% from")
     assert re.search(
-        r"an excess above [\d.]+ % is excluded, after \d+ canary requests|by timetable, undecided:"
+        r"an excess above [\d.]+ % was excluded, after \d+ canary requests|by timetable, undecided:"
         r" \d+ canary requests could not have shown less than \+[\d.]+ pp",
         raised,
     )
@@ -123,6 +126,15 @@ async def test_a_rollout_under_way_is_told_as_of_its_last_look(cluster: Cluster)
     assert "  Last look at 2026-11-23 14:05:5" in ran.stdout
     assert "Why: both checks pass (4812 requests)" in ran.stdout
     assert "Next:" not in ran.stdout
+
+
+async def test_a_check_that_is_skipped_is_told_with_who_and_why(cluster: Cluster) -> None:
+    record = replace(GOOD.record, promote=Promote("an-id", ("latency",), "ana", "slow disk"))
+    put(cluster, replace(GOOD, record=record))
+
+    ran = await cluster.run("explain", "echo/echo")
+
+    assert '  Without latency, which was skipped by ana: "slow disk"\n' in ran.stdout
 
 
 async def test_looks_that_brought_nothing_are_counted_with_why(cluster: Cluster) -> None:
@@ -153,7 +165,47 @@ async def test_a_promoted_rollout_is_explained_after_it_ended(cluster: Cluster) 
 
     ran = await cluster.run("explain", "echo/echo")
 
-    assert ran.stdout.startswith("✔ Promoted echo/echo v1 → v2 at 2026-11-23 14:08:00Z, 6m08s")
+    assert ran.stdout.startswith(
+        "✔ Promoted echo/echo v1 → v2; v1 retired at 2026-11-23 14:08:00Z, 6m08s after"
+    )
+
+
+async def test_a_rollout_that_ended_with_the_old_version_is_not_told_as_promoted(
+    cluster: Cluster,
+) -> None:
+    put(cluster, replace(GOOD, record=a_record(Phase.IDLE)))
+
+    ran = await cluster.run("explain", "echo/echo")
+
+    assert ran.stdout.startswith("✖ Not promoted: echo/echo v1 → v2, over at 2026-11-23 14:08:00Z")
+
+
+@pytest.mark.parametrize(
+    ("standing", "told_as", "following"),
+    [
+        pytest.param(
+            {"paused": Pause(Reason.NO_DATA, "crossfade", NOW)},
+            "Z, paused by crossfade at 2026-11-23 14:10:00Z: no data\n",
+            "  Next:     crossfade resume echo/echo, or promote, or abort\n",
+            id="paused",
+        ),
+        pytest.param(
+            {"held": Held(Reason.TOO_FEW_REQUESTS, NOW)},
+            "Z, held since 2026-11-23 14:10:00Z: too few requests\n",
+            "",
+            id="held",
+        ),
+    ],
+)
+async def test_what_keeps_a_rollout_where_it_is_stands_in_its_first_line(
+    cluster: Cluster, standing: dict[str, Any], told_as: str, following: str
+) -> None:
+    put(cluster, replace(GOOD, record=replace(GOOD.record, **standing)))
+
+    ran = await cluster.run("explain", "echo/echo")
+
+    assert told_as in ran.stdout
+    assert ran.stdout.endswith(following)
 
 
 async def test_a_journal_of_an_earlier_rollout_is_told_as_such(cluster: Cluster) -> None:
@@ -162,7 +214,12 @@ async def test_a_journal_of_an_earlier_rollout_is_told_as_such(cluster: Cluster)
 
     ran = await cluster.run("explain", "echo/echo")
 
-    assert ran.stdout.startswith("Rollout 20261101-000000-aaaa of echo/echo v1 → v2, up to 20%\n")
+    first, hint, of_another, _, headline, *_ = ran.stdout.splitlines()
+    assert first.startswith("echo/echo v1→v2: ✖ rolled back: canary failed ")
+    assert hint.startswith("  Next:     crossfade retry echo/echo")
+    assert of_another == OF_ANOTHER
+    assert headline == "Rollout 20261101-000000-aaaa of echo/echo v1 → v2, up to 20%"
+    assert ran.stdout.count("Next:") == 1
 
 
 async def test_evidence_that_was_begun_anew_is_told(cluster: Cluster) -> None:
@@ -243,7 +300,8 @@ async def test_a_pass_of_other_checks_than_failures_is_told_as_one(cluster: Clus
     ran = await cluster.run("explain", "echo/echo")
 
     assert (
-        "11% from 14:02:22: each check is shown to keep its limit, after 2,000 canary" in ran.stdout
+        "11% from 14:02:22: each check was shown to keep its limit, after 2,000 canary"
+        in ran.stdout
     )
 
 
@@ -324,7 +382,8 @@ async def test_a_journal_without_a_look_says_so(cluster: Cluster) -> None:
     ran = await cluster.run("explain", "echo/echo")
 
     assert ran.stdout.endswith(
-        "  No look has been taken yet.\n  Next:     crossfade retry echo/echo\n"
+        "  No look has been taken yet.\n"
+        "  Next:     crossfade retry echo/echo, once v2 is mended; nobody is on it\n"
     )
 
 
@@ -380,6 +439,7 @@ async def test_json_has_everything_that_the_text_tells(cluster: Cluster) -> None
     assert document["metadata"] == {"namespace": "echo", "name": "echo"}
     assert explanation["decisive"]["verdict"] == "Fail"
     assert explanation["missing"] is None
+    assert explanation["record"]["rollout"] == explanation["rollout"]
     failures, *latency = explanation["measures"]
     assert failures["slowerThan"] is None
     assert failures["canary"]["bad"] > 0
@@ -417,7 +477,9 @@ async def test_a_saved_case_can_be_replayed_without_a_cluster(
     saved = await cluster.run("explain", "echo/echo", "--save", str(file))
 
     assert saved.code == 0
-    assert saved.stdout.endswith(f"looks of echo/echo; crossfade replay {file}\n")
+    assert saved.stdout.endswith(
+        f"looks of echo/echo v1 → v2, rollout {BAD.journal.rollout}; crossfade replay {file}\n"
+    )
     assert json.loads(file.read_text())["kind"] == "RolloutJournal"
 
 

@@ -8,12 +8,15 @@ from pathlib import Path
 import click.testing
 import pytest
 
+from analysis.settings import settings_from
 from daemon.cli.program import program
 from daemon.core.model import TargetKey
 from daemon.kube.objects import CONFIGMAPS
 from tests.cli.conftest import Cluster, Ran
 from tests.cli.records import a_record
-from tests.cli.stories import POLICY, bad, good, told
+from tests.cli.stories import POLICY, Story, bad, good, told
+from tests.spec.analysis.journals import Live, Look
+from tests.spec.analysis.readings import arm, block
 
 GOOD = told(good)
 GIVEN = ("--rps", "12", "--base", "0.1%")
@@ -38,6 +41,14 @@ def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No cluster to ask."""
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+
+
+def flawless() -> Story:
+    """A rollout of a service that is never slow and fails nothing."""
+    live = Live(settings_from(GOOD.rollout))
+    for _ in range(10):
+        live.look(Look(block(arm(50), arm(450))))
+    return replace(GOOD, journal=live.journal)
 
 
 # ---------------------------------------------------------------- with given numbers
@@ -241,6 +252,47 @@ async def test_a_bad_rollouts_evidence_tells_what_stable_does(cluster: Cluster) 
     ran = await cluster.run("plan", "echo/echo")
 
     assert "stable fails 0.5" in ran.stdout
+
+
+async def test_a_stable_that_never_failed_is_told_as_that_and_multiplied_by_nothing(
+    cluster: Cluster,
+) -> None:
+    story = flawless()
+    cluster.adopt(story.record)
+    cluster.put(CONFIGMAPS, story.evidence())
+
+    ran = await cluster.run("plan", "echo/echo")
+
+    assert "100 requests/s, stable failed none of 4,500 (seen in rollout" in ran.stdout
+    assert re.search(r"success rate: can see [\d.]+ % in nine rollouts of ten", ran.stdout)
+    assert "(x" not in ran.stdout
+    assert "Cannot see" not in ran.stdout
+
+
+async def test_given_a_rate_a_stable_that_never_failed_is_planned_with_that(
+    cluster: Cluster,
+) -> None:
+    story = flawless()
+    cluster.adopt(story.record)
+    cluster.put(CONFIGMAPS, story.evidence())
+
+    ran = await cluster.run("plan", "echo/echo", "--base", "0.1%")
+
+    assert "stable fails 0.1 %" in ran.stdout
+    assert "Cannot see x2 (0.2 %)" in ran.stdout
+
+
+async def test_a_histogram_whose_bounds_nothing_passes_is_told_as_that(cluster: Cluster) -> None:
+    story = flawless()
+    cluster.adopt(story.record)
+    cluster.put(CONFIGMAPS, story.evidence())
+
+    ran = await cluster.run("plan", "echo/echo")
+
+    assert (
+        "latency: not looked at: no bound of the histogram is one that 0.05 % to 30 % of stable's"
+        " requests pass." in ran.stdout
+    )
 
 
 async def test_a_journal_without_looks_has_its_history(cluster: Cluster) -> None:

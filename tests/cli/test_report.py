@@ -69,7 +69,10 @@ async def test_evidence_that_is_damaged_is_told(cluster: Cluster) -> None:
     ran = await cluster.run("report", "echo", "-n", "echo")
 
     assert ran.code == 1
-    assert "is damaged; see crossfade explain echo/echo" in ran.stderr
+    assert (
+        "is damaged, or of another version of Crossfade; see crossfade explain echo/echo"
+        in ran.stderr
+    )
 
 
 async def test_a_page_that_cannot_be_written_is_told(cluster: Cluster, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from tests.live.history import OPEN, App, Apps, Blind, Commit, Item, Life, Live,
 
 SAMPLE_SECONDS = 0.08
 """Between two looks at a proxy's routes."""
-BLINDING = ("vanish", "stale", "garbage")
+BLINDING = ("vanish", "stale", "garbage", "hang", "nan")
 """Faults of a metrics page after which it says nothing about the present."""
 CONTROLLER = "kube-controller-manager"
 

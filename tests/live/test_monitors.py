@@ -48,6 +48,14 @@ def test_a_good_release_violates_nothing():
     assert judged(to_done) == []
 
 
+def test_a_late_answer_of_a_proxy_is_cleared_by_the_next_one():
+    def tell(tale):
+        rolled_back_while_a_proxy_serves_the_canary(tale)
+        tale.live(13.5, {"v1": 100})
+
+    assert judged(tell) == []
+
+
 def test_a_rollback_violates_nothing():
     def tell(tale):
         to_half(tale)
@@ -209,6 +217,11 @@ def rolled_back_while_a_proxy_serves_the_canary(tale):
     tale.live(13.1, {"v1": 50, "v2": 50})
 
 
+def rolled_back_and_a_proxy_follows_late(tale):
+    rolled_back_while_a_proxy_serves_the_canary(tale)
+    tale.live(14.5, {"v1": 100})
+
+
 def record_of_another_weight(tale):
     to_smoke(tale)
     tale.write(10, HALF, {"v1": 75, "v2": 25}, "header")
@@ -337,6 +350,7 @@ VIOLATING = [
     ("S6", rollback_that_leaves_weight, "RollingBack does not pin to v1"),
     ("S6", weight_after_a_rollback, "v2 got 50 % after the rollback"),
     ("S6", rolled_back_while_a_proxy_serves_the_canary, "reported rolled back while proxy 0"),
+    ("S6", rolled_back_and_a_proxy_follows_late, "reported rolled back while proxy 0"),
     ("S7", record_of_another_weight, "Shifting at 50 % means"),
     ("S7", header_route_missing, "has no route of ours"),
     ("S7", header_route_left_over, "takes requests without crossfade-probe"),

@@ -1,6 +1,6 @@
 """The band of ratios: what it promises is probability, so it is tried with seeds."""
 
-from math import comb, inf
+from math import inf
 from random import Random
 
 import pytest
@@ -10,6 +10,7 @@ from analysis.clumps import Clumps
 from analysis.compare import Arms, Track
 from analysis.samples import FAILED, Block, Counts
 from benchmarks.detection.chance import binomial, poisson
+from tests.spec.analysis.readings import most_by_chance
 
 RUNS = 40
 KNOWN = Track(bad=15.0, total=3000.0, clumps=Clumps(200.0, 200.0, 2600.0))
@@ -36,15 +37,6 @@ def ever_missed(ratio: float, seed: int) -> bool:
         if not seen.band.low <= ratio <= seen.band.high:
             return True
     return False
-
-
-def most_by_chance(runs: int, rate: float) -> int:
-    """The largest number of misses that chance explains in 999 of 1,000 cases."""
-    tail, most = 0.0, -1
-    while tail < 0.999:
-        most += 1
-        tail += comb(runs, most) * rate**most * (1 - rate) ** (runs - most)
-    return most
 
 
 @pytest.mark.parametrize("ratio", [0.5, 1.0, 3.0])

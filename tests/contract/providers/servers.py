@@ -70,10 +70,10 @@ def success(result: Any, kind: str = "vector", **rest: Any) -> bytes:
 
 @dataclass
 class Sample:
-    """One series as Prometheus stored it last."""
+    """One series as Prometheus stored it last; a native histogram is what the API says of it."""
 
     labels: dict[str, str]
-    value: str
+    value: str | dict[str, Any]
     at: float
 
 
@@ -91,8 +91,11 @@ class Prometheus:
     asked: list[dict[str, str]] = field(default_factory=list)
     authorizations: list[str] = field(default_factory=list)
 
-    def has(self, name: str, value: float | str, *, age: float = 1.0, **labels: str) -> None:
-        self.samples.append(Sample({"__name__": name, **labels}, f"{value}", self.now - age))
+    def has(
+        self, name: str, value: float | str | dict[str, Any], *, age: float = 1.0, **labels: str
+    ) -> None:
+        stored = value if isinstance(value, dict) else f"{value}"
+        self.samples.append(Sample({"__name__": name, **labels}, stored, self.now - age))
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         assert request.path == "/api/v1/query"
@@ -107,24 +110,38 @@ class Prometheus:
         if query == "time()":
             return success([self.now, f"{self.now}"], "scalar")
         aggregated = re.fullmatch(
-            r'(sum|max) by \(([\w, ]+)\) \((timestamp\()?(\w+)\{(\w+)=~"(.*)"\}\)?\)', query
+            r"(sum|max) by \(([\w, ]+)\) \((timestamp\()?(\w*)\{(.*)\}\)?\)", query
         )
         assert aggregated, f"not a query of the provider: {query}"
-        how, by, stamps, metric, label, pattern = aggregated.groups()
-        regex = pattern.replace("\\\\", "\\").replace('\\"', '"')
-        groups: dict[tuple[tuple[str, str], ...], list[float]] = {}
+        how, by, stamps, metric, matchers = aggregated.groups()
+        groups: dict[tuple[tuple[str, str], ...], list[Sample]] = {}
         for sample in self.samples:
-            if sample.labels["__name__"] != metric or sample.at > self.now:
+            if metric not in ("", sample.labels["__name__"]) or sample.at > self.now:
                 continue
-            if not re.fullmatch(regex, sample.labels.get(label, "")):
+            if not _matches(matchers, sample.labels):
                 continue
             names = [name for name in by.split(", ") if name in sample.labels]
             key = tuple((name, sample.labels[name]) for name in names)
-            groups.setdefault(key, []).append(sample.at if stamps else float(sample.value))
-        combine = max if how == "max" else sum
+            groups.setdefault(key, []).append(sample)
         return success(
             [
-                {"metric": dict(key), "value": [self.now, f"{combine(values)}"]}
-                for key, values in groups.items()
+                {"metric": dict(key)} | self._aggregate(how, [*of_key], stamps=bool(stamps))
+                for key, of_key in groups.items()
             ]
         )
+
+    def _aggregate(self, how: str, samples: list[Sample], *, stamps: bool) -> dict[str, Any]:
+        if not stamps and isinstance(samples[0].value, dict):
+            [alone] = samples
+            return {"histogram": [self.now, alone.value]}
+        values = [it.at if stamps else float(str(it.value)) for it in samples]
+        return {"value": [self.now, f"{max(values) if how == 'max' else sum(values)}"]}
+
+
+def _matches(matchers: str, labels: dict[str, str]) -> bool:
+    found = re.findall(r'(\w+)=~"((?:[^"\\]|\\.)*)"(?:, |$)', matchers)
+    assert ", ".join(f'{label}=~"{pattern}"' for label, pattern in found) == matchers
+    return all(
+        re.fullmatch(pattern.replace("\\\\", "\\").replace('\\"', '"'), labels.get(label, ""))
+        for label, pattern in found
+    )

@@ -147,10 +147,25 @@ class Clusters(Scraped):
         has(DURATIONS, good + bad, le="+Inf", **labels)
 
 
+class Native(Scraped):
+    """The pods' series, durations in a native histogram."""
+
+    def put(self, version: str, good: float, bad: float) -> None:
+        labels = {"pod": f"{version}-0", "version": version, "job": "echo", "instance": "i"}
+        has = self.prometheus.has
+        has("http_requests_total", good, code="200", **labels)
+        has("http_requests_total", bad, code="500", **labels)
+        ends = {("0.25", "0.2726269331663144"): good, ("1", "1.0905077326652577"): bad}
+        buckets = [[0, *end, f"{count}"] for end, count in ends.items() if count]
+        histogram = {"count": f"{good + bad}", "sum": "1", "buckets": buckets}
+        has("http_request_duration_seconds", histogram, **labels)
+
+
 Source = Pods | Gateway | Scraped
 SOURCES: dict[str, Callable[[], Source]] = {
     "pods": Pods,
     "envoy": Gateway,
     "prometheus": Scraped,
+    "prometheus, native": Native,
     "prometheus, by cluster": Clusters,
 }

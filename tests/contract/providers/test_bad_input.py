@@ -189,6 +189,16 @@ def without_codes(source: Source) -> None:
             source.prometheus.samples.remove(sample)
 
 
+def overfull(source: Source) -> None:
+    """More in the buckets than was counted; of the classic ones: not cumulative."""
+    assert isinstance(source, Scraped)
+    for sample in source.of_canary():
+        if isinstance(sample.value, dict):
+            sample.value = sample.value | {"count": "7"}
+        elif sample.labels.get("le") == "+Inf":
+            sample.value = "7"
+
+
 def warned(source: Source) -> None:
     assert isinstance(source, Scraped)
     asked = source.prometheus._answer
@@ -209,7 +219,7 @@ def behind(source: Source) -> None:
 
 
 EVERY = tuple(SOURCES)
-PROMETHEUS = ("prometheus", "prometheus, by cluster")
+PROMETHEUS = ("prometheus", "prometheus, native", "prometheus, by cluster")
 FAULTS: dict[str, tuple[Callable[[Source], object], tuple[str, ...]]] = {
     "empty": (empty, EVERY),
     "partial": (partial, EVERY),
@@ -224,6 +234,7 @@ FAULTS: dict[str, tuple[Callable[[Source], object], tuple[str, ...]]] = {
     "duplicate series": (duplicate, EVERY),
     "unlabelled series": (unlabelled, EVERY),
     "attempts without outcomes": (without_codes, ("prometheus, by cluster",)),
+    "more in the buckets than in all": (overfull, PROMETHEUS),
     "a clock that jumps ahead": (ahead, PROMETHEUS),
     "a clock that jumps back": (behind, PROMETHEUS),
 }
@@ -248,7 +259,7 @@ async def test_bad_input_neither_passes_nor_fails(name: str, fault: str, decided
 # ---------------------------------------------------------------- buckets, and our own clock
 
 
-@pytest.mark.parametrize("name", ["pods", *PROMETHEUS])
+@pytest.mark.parametrize("name", ["pods", "prometheus", "prometheus, by cluster"])
 @pytest.mark.parametrize("decided", DECIDING)
 async def test_buckets_that_change_in_mid_release_leave_durations_undecided(
     name: str, decided: str

@@ -45,4 +45,6 @@ def violations(items: Iterable[Item], policies: Mapping[str, Rollout]) -> list[s
         for monitor in monitors:
             about = f" ({item})" if isinstance(item, Commit) else f" (at {item.at:.3f})"
             found += [f"{monitor.name}: {sentence}{about}" for sentence in monitor.see(item)]
+    for monitor in monitors:
+        found += [f"{monitor.name}: {sentence} (at the end)" for sentence in monitor.end()]
     return found

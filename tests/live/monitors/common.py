@@ -46,7 +46,7 @@ PROVING = (Phase.SMOKE, Phase.SHIFTING, Phase.BAKING)
 
 
 class Monitor:
-    """One invariant. `see` takes the items in order and yields sentences."""
+    """One invariant. `see` takes the items in order and yields sentences, `end` the last ones."""
 
     name = ""
 
@@ -55,6 +55,10 @@ class Monitor:
 
     def see(self, item: Item) -> Iterator[str]:
         raise NotImplementedError
+
+    def end(self) -> Iterator[str]:
+        """Yield what only the end of the history shows."""
+        yield from ()
 
     def policy(self, record: Record) -> Rollout | None:
         """Return the policy a record was written under; a lost one is the only one there is."""
@@ -141,19 +145,22 @@ class DataPlane:
 
 
 class Afterwards:
-    """What must be true of every proxy in the first sample that was asked after a commit.
+    """What must be true of every proxy in a sample that was asked within a GRAIN after a commit.
 
-    It is void as soon as somebody writes the route again.
+    On a stalled machine a proxy's answer can be older than the moment it was asked at: one sample
+    that is as it must be clears those before it. It is void as soon as somebody writes the route
+    again; what no sample has cleared by the end of the history is a fault.
     """
 
     def __init__(self) -> None:
         self._commit: Commit | None = None
         self._fault: Callable[[Shares], str | None] = lambda _: None
         self._looked: set[int] = set()
+        self._doubts: dict[int, str] = {}
 
     def expect(self, commit: Commit, fault: Callable[[Shares], str | None]) -> None:
         """Expect that `fault` finds nothing wrong with what each proxy does from now on."""
-        self._commit, self._fault, self._looked = commit, fault, set()
+        self._commit, self._fault, self._looked, self._doubts = commit, fault, set(), {}
 
     def see(self, item: Item) -> Iterator[str]:
         if isinstance(item, Commit) and item.kind in ROUTES:
@@ -162,6 +169,20 @@ class Afterwards:
             return
         if item.asked < self._commit.at or item.proxy in self._looked:
             return
-        self._looked.add(item.proxy)
         if fault := self._fault(item.shares):
-            yield f"{fault} while proxy {item.proxy} serves {dict(item.shares)}, {self._commit}"
+            doubt = f"{fault} while proxy {item.proxy} serves {dict(item.shares)}, {self._commit}"
+            self._doubts.setdefault(item.proxy, doubt)
+        if not fault and item.asked < self._commit.at + GRAIN:
+            self._doubts.pop(item.proxy, None)
+        if not fault or item.asked >= self._commit.at + GRAIN:
+            self._looked.add(item.proxy)
+            yield from self._told(item.proxy)
+
+    def end(self) -> Iterator[str]:
+        """Yield what was not cleared."""
+        for proxy in sorted(self._doubts):
+            yield from self._told(proxy)
+
+    def _told(self, proxy: int) -> Iterator[str]:
+        if self._commit is not None and proxy in self._doubts:
+            yield self._doubts.pop(proxy)

@@ -41,6 +41,9 @@ class OldGoesLast(Monitor):
         elif item.by_daemon:
             yield from self._taken_away(item)
 
+    def end(self) -> Iterator[str]:
+        yield from self._after.end()
+
     def _taken_away(self, item: Commit) -> Iterator[str]:
         old, new = (item.old or {}).get("spec") or {}, (item.new or {}).get("spec") or {}
         version = old["template"]["metadata"]["labels"].get("version", "")
@@ -108,6 +111,9 @@ class WayBack(Monitor):
         rolling = before is not None and before.phase is Phase.ROLLING_BACK
         if record.phase is Phase.ROLLED_BACK and rolling:
             yield from self._ended(item, record)
+
+    def end(self) -> Iterator[str]:
+        yield from self._after.end()
 
     def _ended(self, item: Commit, record: Record) -> Iterator[str]:
         if guide_of(item.new) is not None:

@@ -240,7 +240,8 @@ class MissingData(Monitor):
         if step is None or step.new is None or step.new.reason not in BY_ANALYSIS:
             return
         rollout = self.policy(step.new)
-        if rollout is not None and rollout.metrics.envoy is not None:
+        found = (step.new.source or "").startswith("envoy")
+        if found or (rollout is not None and rollout.metrics.envoy is not None):
             return  # the gateway counts; what the pods' own pages say is not asked for
         since = self._blind.get(str(step.new.canary))
         if since is not None and self._step is not None and since <= self._step[1]:

@@ -1,6 +1,7 @@
-"""Short ways to write readings, blocks and rollouts in tests of the analysis."""
+"""Short ways to write readings, blocks and rollouts in tests of the analysis, and what chance does."""
 
 from datetime import timedelta
+from math import comb
 from typing import Any
 
 from analysis.judge import JudgeSettings, JudgeState, judge, settings_from
@@ -89,3 +90,12 @@ def run(
     for look in looks:
         state, judgement = judge(how, state, look, numbers or {})
     return state, judgement
+
+
+def most_by_chance(runs: int, rate: float) -> int:
+    """Return the largest number of misses that chance explains in 999 of 1,000 cases."""
+    tail, most = 0.0, -1
+    while tail < 0.999:
+        most += 1
+        tail += comb(runs, most) * rate**most * (1 - rate) ** (runs - most)
+    return most

@@ -1,6 +1,7 @@
 """Why a rollout went as it went, worked out again from its journal."""
 
 from dataclasses import replace
+from math import ceil
 
 import pytest
 
@@ -154,6 +155,17 @@ def test_a_ramp_by_budget_rises_by_what_the_budget_affords():
     """Its looks ask about everybody."""
     explained = lived(*[Look(GOOD, 0, 1, 100)] * 2, Look(GOOD, 0, 2, 100))
 
+    assert explained.raises[-1].leave is Leave.BUDGET
+
+
+def test_a_weight_that_was_rounded_up_to_its_hundredths_is_afforded_all_the_same():
+    looks = [Look(block(arm(100), arm(907)), 0, 1, 100)] * 2
+    allowed = lived(*looks).judgement.allowed
+    rounded = ceil(allowed * 100) / 100
+
+    explained = lived(*looks, Look(GOOD, 0, rounded, 100))
+
+    assert rounded > allowed
     assert explained.raises[-1].leave is Leave.BUDGET
 
 

@@ -1,12 +1,12 @@
 """The band of one rate: where it stands, and that it holds at every look at once."""
 
-from math import comb
 from random import Random
 
 import pytest
 
 from analysis.rate_band import BETA, RateBand
 from benchmarks.detection.chance import binomial
+from tests.spec.analysis.readings import most_by_chance
 
 RUNS = 200
 
@@ -57,15 +57,6 @@ def ever_outside(rate: float, seed: int) -> bool:
         if not low <= rate <= high:
             return True
     return False
-
-
-def most_by_chance(runs: int, rate: float) -> int:
-    """The largest number that chance explains in 999 of 1,000 cases."""
-    tail, most = 0.0, -1
-    while tail < 0.999:
-        most += 1
-        tail += comb(runs, most) * rate**most * (1 - rate) ** (runs - most)
-    return most
 
 
 @pytest.mark.parametrize("rate", [0.001, 0.05, 0.5])

@@ -57,15 +57,31 @@ def test_a_pod_whose_counter_fell_is_left_out_and_named():
     [
         ("requests fell", Counters(10, 0), Counters(9, 0)),
         ("failures fell", Counters(10, 5), Counters(20, 4)),
-        ("a bucket fell", Counters(10, 0, {1.0: 9}, 10), Counters(20, 0, {1.0: 8}, 20)),
-        ("the histogram fell", Counters(10, 0, {1.0: 5}, 10), Counters(20, 0, {1.0: 5}, 9)),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_any_counter_that_falls_is_a_restart(rule, before, after):
+def test_a_counter_that_falls_is_a_restart(rule, before, after):
     block = close(reading(0, v2={"a": before}), reading(5, v2={"a": after}))
 
     assert (block.canary, block.restarted) == (Counts(restarts=1), ("a",)), rule
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        pytest.param(
+            Counters(10, 0, {1.0: 9}, 10), Counters(20, 0, {1.0: 8}, 20), id="a bucket fell"
+        ),
+        pytest.param(
+            Counters(10, 0, {1.0: 5}, 10), Counters(20, 0, {1.0: 5}, 9), id="the count fell"
+        ),
+    ],
+)
+def test_a_histogram_that_falls_alone_was_reset_by_its_library_and_not_by_a_restart(before, after):
+    block = close(reading(0, v2={"a": before}), reading(5, v2={"a": after}))
+
+    assert (block.canary, block.restarted) == (Counts(), ())
+    assert block.missing == {"a": "its histogram began anew, counted from now on"}
 
 
 @pytest.mark.parametrize(

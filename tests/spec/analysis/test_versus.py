@@ -113,6 +113,15 @@ def test_an_excess_that_is_excluded_is_told():
     assert judgement.allowed > 1
 
 
+def test_once_it_turned_bad_what_was_excluded_before_is_not_told_beside_the_rate():
+    healthy = [look((0, 500), (0, 4500))] * 4
+
+    _, judgement = run(HOW, start(), *healthy, *[look((15, 500), (0, 4500))] * 2)
+
+    assert judgement.excess < 1
+    assert "excluded" not in judgement.message
+
+
 def test_before_any_data_the_budget_allows_what_the_history_knows_of_the_traffic():
     _, judgement = judge(HOW, start(), None, {})
 

@@ -141,6 +141,9 @@ def test_an_unreadable_request_is_not_called_by_a_verb_that_nobody_used() -> Non
         pytest.param(idle, request_at(1, "retry", version="v1"), "v1 is stable", id="stable"),
         pytest.param(idle, request_at(1, "retry", version="v9"), "no single running", id="v9"),
         pytest.param(idle, request_at(1, "promote"), "nothing to skip in Idle", id="promote"),
+        pytest.param(
+            rolled_back, request_at(1, "promote"), "v2 was rolled back: retry it first", id="back"
+        ),
         pytest.param(idle, request_at(1, "abort"), "nothing to abort in Idle", id="abort"),
         pytest.param(idle, request_at(1, "resume"), "nothing is paused", id="resume"),
         pytest.param(rolled_back, request_at(1, "pause"), "already rolled back", id="pause"),

@@ -14,10 +14,7 @@ from daemon.core.model import (
     DECISION_HEADER,
     ROLLOUT_HEADER,
     VERSION_HEADER,
-    GuideKind,
-    Phase,
     Proof,
-    Work,
 )
 from daemon.errors import PermanentError, TransientError
 from daemon.kube.objects import ENDPOINTSLICES, trim_pod
@@ -28,21 +25,8 @@ from tests.fakes.clock import VirtualClock, turns
 from tests.fakes.http import Http, answer
 from tests.fakes.shop import Shop, pod
 from tests.spec.routers import routes
+from tests.spec.shell.works import SMOKE
 
-WORK = Work(
-    rollout="r1",
-    decision=4,
-    revision="v2/b",
-    weight=0,
-    stable="v1",
-    stable_revision="v1/a",
-    canary="v2",
-    step=0,
-    phase=Phase.SMOKE,
-    guide=GuideKind.HEADER,
-    prove=True,
-    smoke=True,
-)
 GATEWAY = {"url": "http://gateway-proxy.gloo-system:80"}
 PAGE = 'http_requests_total{code="200"} 7\n'
 
@@ -87,11 +71,11 @@ class Stage:
 
     async def prove(self) -> Proof:
         return await self.adapters.prove(
-            WORK, self.rollout, self.shop.route_object, self.reports.append
+            SMOKE, self.rollout, self.shop.route_object, self.reports.append
         )
 
     async def smoke(self) -> Any:
-        return await self.adapters.smoke(WORK, self.rollout, self.shop.route_object)
+        return await self.adapters.smoke(SMOKE, self.rollout, self.shop.route_object)
 
     async def read(self) -> Any:
         pods = {"v1": (PodAddress("echo-v1-0", "10.0.0.1"),), "v2": ()}

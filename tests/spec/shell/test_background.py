@@ -19,7 +19,7 @@ from analysis.samples import Block, Counters, Number, NumberKind, Reading
 from analysis.verdict import Ground
 from daemon import reading
 from daemon.background import AGAIN_SECONDS, Beside
-from daemon.core.model import GuideKind, Phase, Proof, SmokeResult, Work
+from daemon.core.model import Phase, Proof, SmokeResult, Work
 from daemon.kept import Kept
 from daemon.kube.objects import trim_pod
 from daemon.memory import Memory
@@ -28,22 +28,8 @@ from daemon.tools import Tools
 from tests.fakes.clock import VirtualClock, turns
 from tests.fakes.shop import KEY, pod
 from tests.spec.routers import routes
+from tests.spec.shell.works import PROVE, READ, SMOKE, WORK
 
-WORK = Work(
-    rollout="r1",
-    decision=4,
-    revision="v2/b",
-    weight=5,
-    stable="v1",
-    stable_revision="v1/a",
-    canary="v2",
-    step=0,
-    phase=Phase.SHIFTING,
-    guide=GuideKind.HEADER,
-)
-PROVE = replace(WORK, prove=True)
-SMOKE = replace(WORK, phase=Phase.SMOKE, weight=0, prove=True, smoke=True)
-READ = replace(WORK, read=True)
 INTERVAL = 10.0
 
 

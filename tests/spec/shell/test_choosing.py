@@ -13,7 +13,7 @@ from analysis.providers.base import Scope
 from analysis.samples import Counters, Reading
 from config.schema import EnvoySource, Metrics, Rollout
 from daemon.background import CHOOSE_SECONDS, Beside
-from daemon.core.model import GuideKind, Phase, SourceFound, Work
+from daemon.core.model import SourceFound, Work
 from daemon.kube.objects import trim_pod
 from daemon.memory import Memory
 from daemon.sources import Chosen
@@ -21,22 +21,10 @@ from daemon.tools import Tools
 from tests.fakes.clock import VirtualClock, turns
 from tests.fakes.shop import KEY, pod
 from tests.spec.routers import routes
+from tests.spec.shell.works import CHOOSE, READ
 
 AUTO = routes.a_rollout(analysis={"interval": "10s"}).model_copy(update={"metrics": Metrics()})
-CHOOSE = Work(
-    rollout="r1",
-    decision=4,
-    revision="v2/b",
-    weight=0,
-    stable="v1",
-    stable_revision="v1/a",
-    canary="v2",
-    step=0,
-    phase=Phase.SMOKE,
-    guide=GuideKind.HEADER,
-    choose=True,
-)
-READ = replace(CHOOSE, phase=Phase.SHIFTING, weight=5, choose=False, read=True, source="envoy:8082")
+READ_BY_GATEWAY = replace(READ, source="envoy:8082")
 NOTHING = Chosen("", "nothing is switched on")
 ENVOY = Chosen("envoy:8082", "the gateway pods count")
 
@@ -176,16 +164,16 @@ async def test_another_revision_is_searched_for_anew() -> None:
 
 async def test_a_rollout_is_read_by_the_source_that_its_record_names() -> None:
     async with a_stage(NOTHING) as stage:
-        await stage.assign(READ)
+        await stage.assign(READ_BY_GATEWAY)
 
         assert stage.read_by[0] == stage.read_by[1] == Metrics(envoy=EnvoySource(port=8082))
 
 
 async def test_a_rollout_without_a_source_is_not_judged_until_one_is_found() -> None:
     async with a_stage(NOTHING) as stage:
-        await stage.assign(replace(READ, source="", choose=True))
+        await stage.assign(replace(READ_BY_GATEWAY, source="", choose=True))
         judged = stage.memory.findings.judged
-        await stage.assign(READ)
+        await stage.assign(READ_BY_GATEWAY)
 
         assert judged is not None
         assert "not known yet" in judged.judgement.message

@@ -13,7 +13,7 @@ from analysis.journal import Entry, append, load
 from analysis.judge import judge, settings_from
 from analysis.samples import FAILED, Counters, Reading, close_block
 from analysis.verdict import Ground, Verdict
-from daemon.core.model import GuideKind, Phase, Work
+from daemon.core.model import Phase, Work
 from daemon.kept import (
     LARGEST_LAST,
     NOTHING_KEPT,
@@ -27,22 +27,10 @@ from daemon.kept import (
 )
 from daemon.said import Said
 from tests.spec.routers import routes
+from tests.spec.shell.works import READ
 
 SETTINGS = settings_from(routes.a_rollout())
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
-WORK = Work(
-    rollout="r1",
-    decision=4,
-    revision="v2/b",
-    weight=5,
-    stable="v1",
-    stable_revision="v1/a",
-    canary="v2",
-    step=0,
-    phase=Phase.SHIFTING,
-    guide=GuideKind.HEADER,
-    read=True,
-)
 PAST = History(1800.0, 90_000, 0, {FAILED: 90}, {FAILED: Clumps()})
 
 
@@ -60,7 +48,7 @@ FIRST, SECOND = reading(100, 900, 100), reading(105, 995, 105)
 
 def looked_at(past: History = PAST) -> Evidence:
     """The evidence after two looks."""
-    evidence = begin_evidence(SETTINGS, WORK, NOW, past=past)
+    evidence = begin_evidence(SETTINGS, READ, NOW, past=past)
     block = close_block(FIRST, SECOND, stable="v1", canary="v2", weight=5)
     state, journal = evidence.state, evidence.journal
     for place, read in enumerate((None, block)):
@@ -87,7 +75,7 @@ def saved(evidence: Evidence | None = None) -> Kept:
 
 
 def test_evidence_comes_back_as_it_was() -> None:
-    evidence, lost = take_up(SETTINGS, WORK, saved(), NOW)
+    evidence, lost = take_up(SETTINGS, READ, saved(), NOW)
 
     expected = looked_at()
     assert lost == ""
@@ -102,7 +90,7 @@ def test_evidence_comes_back_as_it_was() -> None:
 
 @pytest.mark.parametrize("kept", [NOTHING_KEPT, saved()], ids=["nothing", "another rollout's"])
 def test_a_rollout_that_begins_loses_nothing(kept: Kept) -> None:
-    evidence, lost = take_up(SETTINGS, replace(WORK, rollout="r2"), kept, NOW, past=PAST)
+    evidence, lost = take_up(SETTINGS, replace(READ, rollout="r2"), kept, NOW, past=PAST)
 
     assert lost == ""
     assert (evidence.journal.rollout, evidence.journal.again) == ("r2", 0)
@@ -111,7 +99,7 @@ def test_a_rollout_that_begins_loses_nothing(kept: Kept) -> None:
 
 @pytest.mark.parametrize(
     "work",
-    [replace(WORK, step=1), replace(WORK, phase=Phase.BAKING)],
+    [replace(READ, step=1), replace(READ, phase=Phase.BAKING)],
     ids=["a later step", "baking"],
 )
 def test_a_rollout_under_way_of_which_nothing_is_kept_has_lost_it(work: Work) -> None:
@@ -133,7 +121,7 @@ def test_counts_that_do_not_fit_are_lost_with_a_reason(changed: dict[str, Any], 
     kept = saved()
 
     evidence, why = take_up(
-        SETTINGS, WORK, replace(kept, counts={**kept.counts, **changed}), NOW, past=PAST
+        SETTINGS, READ, replace(kept, counts={**kept.counts, **changed}), NOW, past=PAST
     )
 
     assert why.startswith(lost)
@@ -144,7 +132,7 @@ def test_counts_that_do_not_fit_are_lost_with_a_reason(changed: dict[str, Any], 
 
 @pytest.mark.parametrize("journal", ["", "damaged", "{}"])
 def test_a_state_without_its_journal_is_not_gone_on_with(journal: str) -> None:
-    evidence, why = take_up(SETTINGS, WORK, replace(saved(), journal=journal), NOW)
+    evidence, why = take_up(SETTINGS, READ, replace(saved(), journal=journal), NOW)
 
     assert why == "the journal is damaged or missing"
     assert evidence.journal.again == 1
@@ -153,7 +141,7 @@ def test_a_state_without_its_journal_is_not_gone_on_with(journal: str) -> None:
 def test_a_journal_of_another_rollout_is_not_gone_on_with() -> None:
     other = replace(looked_at(), journal=replace(looked_at().journal, rollout="r0"))
 
-    _, why = take_up(SETTINGS, WORK, replace(saved(), journal=saved(other).journal), NOW)
+    _, why = take_up(SETTINGS, READ, replace(saved(), journal=saved(other).journal), NOW)
 
     assert why == "the journal is of another rollout"
 
@@ -162,7 +150,7 @@ def test_each_loss_is_counted() -> None:
     lost_once = replace(looked_at(), journal=replace(looked_at().journal, again=1))
     kept = saved(lost_once)
 
-    evidence, _ = take_up(SETTINGS, WORK, replace(kept, counts={**kept.counts, "state": ""}), NOW)
+    evidence, _ = take_up(SETTINGS, READ, replace(kept, counts={**kept.counts, "state": ""}), NOW)
 
     assert evidence.journal.again == 2
 
@@ -185,7 +173,7 @@ def last(**changes: Any) -> Last:
 def test_the_last_reading_is_moved_to_the_scale_of_the_first_one_after_it() -> None:
     first = reading(7.0, 1000, 110)
 
-    before = reference(last(), WORK, first, NOW + timedelta(seconds=30))
+    before = reference(last(), READ, first, NOW + timedelta(seconds=30))
 
     assert before == Reading(-23.0, SECOND.pods)
 
@@ -202,14 +190,14 @@ def test_the_last_reading_is_moved_to_the_scale_of_the_first_one_after_it() -> N
     ],
 )
 def test_no_block_may_begin_with_a_reading(kept: Last | None, seconds: float) -> None:
-    assert reference(kept, WORK, FIRST, NOW + timedelta(seconds=seconds)) is None
+    assert reference(kept, READ, FIRST, NOW + timedelta(seconds=seconds)) is None
 
 
 def test_a_reading_too_large_to_be_kept_is_left_out_and_all_else_is_kept() -> None:
     pods = {f"echo-v1-{n:06}": counters(1e9 + n) for n in range(LARGEST_LAST // 20)}
     large = replace(looked_at(), last=last(reading=Reading(0.0, {"v1": pods, "v2": {}})))
 
-    evidence, lost = take_up(SETTINGS, WORK, saved(large), NOW)
+    evidence, lost = take_up(SETTINGS, READ, saved(large), NOW)
 
     assert (lost, evidence.last) == ("", None)
     assert evidence.state == looked_at().state
@@ -247,6 +235,6 @@ GOOD = saved().counts["last"]
     ],
 )
 def test_a_reading_that_is_none_is_left_out_and_all_else_is_used(damaged: Any) -> None:
-    evidence, lost = take_up(SETTINGS, WORK, with_last(damaged), NOW)
+    evidence, lost = take_up(SETTINGS, READ, with_last(damaged), NOW)
 
     assert (lost, evidence.last) == ("", None)

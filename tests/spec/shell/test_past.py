@@ -17,7 +17,7 @@ from analysis.providers.base import Scope
 from analysis.samples import FAILED, Counters, Reading
 from config.schema import Rollout
 from daemon.background import Beside
-from daemon.core.model import GuideKind, Phase, TargetKey, Work
+from daemon.core.model import TargetKey
 from daemon.kube.objects import trim_pod
 from daemon.memory import Memory
 from daemon.past import FAILING_SECONDS, READ_SECONDS, AtRest, phase_of
@@ -25,22 +25,10 @@ from daemon.tools import Tools
 from tests.fakes.clock import VirtualClock, turns
 from tests.fakes.shop import KEY, pod
 from tests.spec.routers import routes
+from tests.spec.shell.works import READ
 
 ROLLOUT = routes.a_rollout(analysis={"interval": "10s"})
 AT_REST = AtRest("v1", "v1/a", ROLLOUT.metrics)
-READ = Work(
-    rollout="r1",
-    decision=4,
-    revision="v2/b",
-    weight=5,
-    stable="v1",
-    stable_revision="v1/a",
-    canary="v2",
-    step=0,
-    phase=Phase.SHIFTING,
-    guide=GuideKind.HEADER,
-    read=True,
-)
 
 
 class Pages:
