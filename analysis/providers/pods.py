@@ -108,7 +108,7 @@ class PodsProvider:
             async with self._slots, asyncio.timeout(self._timeout):
                 return await self._fetch(url, self._timeout)
         except TimeoutError:
-            return f"its metrics page did not answer within {self._timeout:g} s"
+            return f"no answer within {self._timeout:g} s"  # in the words of who fetches
         except Exception as error:  # noqa: BLE001 - fetch is not ours: whatever it raises is the
             # reason of this pod, and must not take the other pods' counts with it.
             text = " ".join(str(error).split()) or type(error).__name__

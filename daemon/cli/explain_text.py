@@ -179,6 +179,9 @@ def times(measure: Measure) -> str:
     if measure.band is None:
         return "-"
     counts = measure.counts
+    if not counts.stable_bad and measure.band.low < (measure.ratio or 1.0):
+        # No multiple of nothing: a band that leaves everything open would belie the evidence.
+        return "- (stable had none)"
     ratio = "-"
     if counts.stable_bad and counts.canary:
         ratio = f"{counts.canary_bad / counts.canary * counts.stable / counts.stable_bad:.2g}x"

@@ -133,7 +133,7 @@ def _judged(statuses: Sequence[Status], now: datetime) -> Iterator[str]:
 def change_line(status: Status, now: datetime) -> str:
     """Tell one rollout on one line, for logs and pipes."""
     step = f"  step {step_of(status)}" if status.step else ""
-    judged = judgement_in_words(status, now)
+    judged = judgement_in_words(status, now) if status.news or status.overdue else ""
     return (
         f"{format_time(now)}  {status.key}  {state_in_words(status.state)}  "
         f"{versions_of(status.record)}  {traffic_of(status)}{step}  {status.why}"

@@ -78,6 +78,13 @@ class Status:
     overdue: bool = False
 
     @property
+    def news(self) -> Said | None:
+        """The judgement of the weight in force: one of an earlier weight is in `why` already."""
+        if self.said is None or self.record is None or self.said.weight != self.record.weight:
+            return None
+        return self.said
+
+    @property
     def ended(self) -> bool:
         """Whether nothing will happen without a new version or a person."""
         waits = self.state in (Standing.PAUSED, Standing.BLOCKED)

@@ -119,7 +119,7 @@ class Lines:
 
 def _news(status: Status) -> object:
     """What makes a new line: not the time that passed, and not who wrote the record."""
-    record, said = status.record, status.said
+    record, said = status.record, status.news
     if record is None:
         return status.state
     return (

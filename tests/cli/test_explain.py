@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 
 from analysis.bands import Band
+from analysis.compare import Arms
 from analysis.errors import UnavailableError
+from analysis.explanation import Measure
 from analysis.journal import Sums
 from analysis.settings import settings_from
 from daemon.cli.explain import OF_ANOTHER
-from daemon.cli.explain_text import band_in_words
+from daemon.cli.explain_text import band_in_words, times
 from daemon.core.model import Held, Pause, Phase, Promote, TargetKey
 from daemon.core.reasons import Reason
 from daemon.kube.objects import CONFIGMAPS
@@ -316,6 +318,19 @@ async def test_a_pass_of_other_checks_than_failures_is_told_as_one(cluster: Clus
 )
 def test_a_band_tells_the_ends_that_are_known(band: Band, told_as: str) -> None:
     assert band_in_words(band) == told_as
+
+
+@pytest.mark.parametrize(
+    ("band", "told_as"),
+    [
+        pytest.param(Band(low=0.02), "- (stable had none)", id="nothing can be said"),
+        pytest.param(Band(low=30.0), "- [30x or more]", id="it is many times whatever it is"),
+    ],
+)
+def test_a_multiple_of_nothing_is_told_as_that(band: Band, told_as: str) -> None:
+    measure = Measure("latency", 0.25, Arms(6, 196, 0, 1820), 5.0, True, ratio=1.25, band=band)
+
+    assert times(measure) == told_as
 
 
 # ---------------------------------------------------------------- what is missing

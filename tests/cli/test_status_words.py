@@ -236,6 +236,14 @@ def test_a_change_line_ends_with_the_judgement() -> None:
     )
 
 
+def test_a_change_line_leaves_out_the_judgement_that_led_to_the_new_weight() -> None:
+    status = judged()
+    assert status.record is not None
+    raised = replace(status, record=replace(status.record, weight=50))
+
+    assert change_line(raised, NOW).endswith("(4812 requests)")
+
+
 # ---------------------------------------------------------------- a ramp by budget
 
 
