@@ -200,7 +200,7 @@ class Scene(Actions):
                 return (await self.ask()).version == "v1"
             return False
 
-        await self.until(answers, "v1 to answer through the gateway", 30)
+        await self.until(answers, "v1 to answer through the gateway", PATIENCE)
 
     async def _remove_objects(self) -> None:
         for resource, namespace in (
