@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from math import inf, log
 
-from analysis.compare import Arms, Track
+from analysis.compare import Arms, Track, failed_in, slow_in
 from analysis.eprocess import log_mean
 from analysis.samples import FAILED, Block
 from analysis.twosample import LARGEST_RATE, Pair, log_factor
@@ -89,7 +89,7 @@ class Ratio:
         above = _bet(self.above, _above, arms, self.track)
         below = _bet(self.below, _below, arms, self.track)
         band, above, below = _narrow(self.band, above, below)
-        return Ratio(track, band, _sum(self.counts, arms), above, below)
+        return Ratio(track, band, self.counts + arms, above, below)
 
 
 def follow(blocks: Iterable[Block], key: float, track: Track | None = None) -> Ratio:
@@ -102,28 +102,7 @@ def follow(blocks: Iterable[Block], key: float, track: Track | None = None) -> R
 
 def arms_of(block: Block, key: float) -> Arms | None:
     """Count one kind of bad request in both versions; None where an arm's buckets do not tell."""
-    if key == FAILED:
-        return failures(block)
-    canary, stable = block.canary, block.stable
-    if key not in canary.within or key not in stable.within:
-        return None
-    return Arms(
-        canary.timed - canary.within[key],
-        canary.timed,
-        stable.timed - stable.within[key],
-        stable.timed,
-    )
-
-
-def failures(block: Block) -> Arms:
-    """Count failed requests; a restarted pod counts as one, as in the judge's own comparison."""
-    canary, stable = block.canary, block.stable
-    return Arms(
-        canary.failed + canary.restarts,
-        canary.requests + canary.restarts,
-        stable.failed + stable.restarts,
-        stable.requests + stable.restarts,
-    )
+    return failed_in(block) if key == FAILED else slow_in(block, key)
 
 
 def _above(rate: float, ratio: float) -> tuple[float | None, ...]:
@@ -174,12 +153,3 @@ def _narrow(
                 break
             high, lower[place] = ratio, (NOTHING,) * len(lower[place])
     return Band(low, high), tuple(upper), tuple(lower)
-
-
-def _sum(one: Arms, other: Arms) -> Arms:
-    return Arms(
-        one.canary_bad + other.canary_bad,
-        one.canary + other.canary,
-        one.stable_bad + other.stable_bad,
-        one.stable + other.stable,
-    )

@@ -18,7 +18,7 @@ from math import log
 from analysis.clumps import Clumps, clumps_from, count_clumps
 from analysis.eprocess import Evidence, log_sum, open_bets, take
 from analysis.history import History
-from analysis.samples import Spread
+from analysis.samples import Block, Spread
 from analysis.twosample import FRACTIONS, RATIOS, Pair, batch, worse, worse_by
 
 HALF_LIFE_SECONDS = 60.0
@@ -44,12 +44,47 @@ a block; counting clumps does better on every grid, so this much is the insuranc
 
 @dataclass(frozen=True, slots=True)
 class Arms:
-    """Bad requests of both versions in one block."""
+    """Bad requests of both versions, in one block or in several added up."""
 
     canary_bad: int
     canary: int
     stable_bad: int
     stable: int
+
+    def __add__(self, other: "Arms") -> "Arms":
+        return Arms(
+            self.canary_bad + other.canary_bad,
+            self.canary + other.canary,
+            self.stable_bad + other.stable_bad,
+            self.stable + other.stable,
+        )
+
+
+def failed_in(block: Block) -> Arms:
+    """Count failed requests; a restarted pod counts as one, as what it served is lost with it.
+
+    Else a canary that crashes would hide its failures in the readings that its crashes spoil.
+    """
+    canary, stable = block.canary, block.stable
+    return Arms(
+        canary.failed + canary.restarts,
+        canary.requests + canary.restarts,
+        stable.failed + stable.restarts,
+        stable.requests + stable.restarts,
+    )
+
+
+def slow_in(block: Block, bound: float) -> Arms | None:
+    """Count the requests slower than the bound; None where an arm's buckets do not tell."""
+    canary, stable = block.canary, block.stable
+    if bound not in canary.within or bound not in stable.within:
+        return None
+    return Arms(
+        canary.timed - canary.within[bound],
+        canary.timed,
+        stable.timed - stable.within[bound],
+        stable.timed,
+    )
 
 
 @dataclass(frozen=True, slots=True)

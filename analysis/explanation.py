@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from analysis.bands import Band, failures, follow
+from analysis.bands import Band, follow
 from analysis.checks import CheckKind, CheckState, Look
-from analysis.compare import Arms, track_of
+from analysis.compare import Arms, failed_in, track_of
 from analysis.decidability import informative, smallest_seen
 from analysis.journal import Entry, Journal, Unread, replay
 from analysis.judge import JudgeState
@@ -247,7 +247,7 @@ def _raises(settings: JudgeSettings, journal: Journal, looks: Looks) -> Iterator
             canary = entry.read.canary.requests
             requests, learned = requests + canary, learned + informative(canary, entry.weight)
             usual = usual.learn(
-                failures(entry.read), entry.read.seconds, entry.read.spread.get(FAILED)
+                failed_in(entry.read), entry.read.seconds, entry.read.spread.get(FAILED)
             )
 
 

@@ -37,6 +37,7 @@ __all__ = [
     "judge_unread",
     "on_step",
     "settings_from",
+    "shares_of",
 ]
 
 SILENCE_SECONDS = 60.0
@@ -248,7 +249,7 @@ def _findings(settings: JudgeSettings, weighed: Sequence[Weighed]) -> tuple[Find
     A check whose stable arm is beyond its limit too takes no part in the sum: leaving a term out
     only makes an e-value smaller.
     """
-    shares = _shares(settings, weighed)
+    shares = shares_of(settings, weighed)
     total = log_sum(list(shares.values())) if shares else 0.0
     leader = max(shares, key=shares.__getitem__) if shares else None
     return tuple(
@@ -262,8 +263,13 @@ def _findings(settings: JudgeSettings, weighed: Sequence[Weighed]) -> tuple[Find
     )
 
 
-def _shares(settings: JudgeSettings, weighed: Sequence[Weighed]) -> dict[int, float]:
-    """log(share * E) of each deciding check that keeps evidence, by its place."""
+def shares_of(settings: JudgeSettings, weighed: Sequence[Weighed]) -> dict[int, float]:
+    """Return log(share * E) of each deciding check that keeps evidence, by its place.
+
+    Args:
+        settings: how the rollout is judged.
+        weighed: what each of its checks said, in their order.
+    """
     stakes = {
         index: check.stake
         for index, check in enumerate(settings.checks)

@@ -12,6 +12,17 @@ from analysis.samples import LARGEST_COUNT
 
 Told = TypeVar("Told")
 
+MISSHAPEN = (
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    RecursionError,
+    OverflowError,
+)
+"""What reading data of any shape may raise."""
+
 
 def told_by(text: str, read: Callable[[Any], Told], *, longest: int) -> Told | None:
     """Read JSON; None where the text is longer than `longest`, damaged, or refused by `read`.
@@ -22,15 +33,7 @@ def told_by(text: str, read: Callable[[Any], Told], *, longest: int) -> Told | N
         return None
     try:
         return read(json.loads(text))
-    except (
-        ValueError,
-        TypeError,
-        KeyError,
-        IndexError,
-        AttributeError,
-        RecursionError,
-        OverflowError,
-    ):
+    except MISSHAPEN:
         return None
 
 

@@ -19,6 +19,7 @@ from analysis.compare import (
     Bets,
     Null,
     Track,
+    failed_in,
     open_comparison,
     ratio_in_force,
     track_from,
@@ -116,7 +117,7 @@ class FailuresVersus:
         block = look.block
         if block is None:
             return state
-        arms = _failures(block)
+        arms = failed_in(block)
         track = track_from(state.numbers, "")
         evidence = self._bet(state, block, arms, track)
         numbers = dict(state.numbers) | track.learn(
@@ -236,20 +237,6 @@ _FAILURES = (
     "now_bad",
     "now_total",
 )
-
-
-def _failures(block: Block) -> Arms:
-    """Count failed requests; a restarted pod counts as one, as what it served is lost with it.
-
-    Else a canary that crashes would hide its failures in the readings that its crashes spoil.
-    """
-    canary, stable = block.canary, block.stable
-    return Arms(
-        canary.failed + canary.restarts,
-        canary.requests + canary.restarts,
-        stable.failed + stable.restarts,
-        stable.requests + stable.restarts,
-    )
 
 
 def _limit_alone(numbers: Mapping[str, float], block: Block, track: Track) -> float:

@@ -20,6 +20,7 @@ from analysis.compare import (
     Track,
     open_comparison,
     ratio_in_force,
+    slow_in,
     track_from,
     track_of,
 )
@@ -94,7 +95,7 @@ class LatencyVersus:
         else:
             ratio = ratio_in_force(self.ratio, numbers["exposed"], self.warm)
             for slot, bound in _chosen(numbers):
-                if (arms := _slow(block, bound)) is not None:
+                if (arms := slow_in(block, bound)) is not None:
                     self._bet(evidence, numbers, slot, arms=arms, block=block, ratio=ratio)
         canary = block.canary
         numbers["untimed"] = 0.0 if canary.timed else numbers["untimed"] + canary.requests
@@ -177,19 +178,6 @@ def _chosen(numbers: Mapping[str, float]) -> Iterator[tuple[int, float]]:
         if not (bound := numbers[f"{slot}.bound"]):
             return
         yield slot, bound
-
-
-def _slow(block: Block, bound: float) -> Arms | None:
-    """Count the requests slower than the bound; None where an arm's buckets do not tell."""
-    canary, stable = block.canary, block.stable
-    if bound not in canary.within or bound not in stable.within:
-        return None
-    return Arms(
-        canary.timed - canary.within[bound],
-        canary.timed,
-        stable.timed - stable.within[bound],
-        stable.timed,
-    )
 
 
 def _learn(numbers: dict[str, float], slot: int, block: Block) -> None:

@@ -12,11 +12,12 @@ from typing import Final
 from analysis.journal import Entry, Journal, append
 from analysis.judge import begin, judge, on_step
 from analysis.ramp import next_weight, timetable_of
-from analysis.settings import JudgeSettings, settings_from
+from analysis.settings import settings_from
 from analysis.verdict import Ground, Judgement, Verdict
 from benchmarks.detection.traffic import READ_SECONDS, Cell, Times, Traffic, Variant
 from config.load import load_policy
 from config.schema import Rollout
+from daemon.cli.evidence_case import Case
 from daemon.core.model import Phase, Record, TargetKey
 from daemon.core.reasons import Reason
 
@@ -62,20 +63,6 @@ EXAMPLES: Final = (
     Example("quiet", Cell(PLAIN, 2, 0.001, "x1", SAME), 1),
     Example("slow", Cell(PLAIN, 100, 0.001, "x1", SLOW), 1),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """A rollout that was played, as `daemon.report` wants it."""
-
-    key: TargetKey
-    record: Record | None
-    rollout: Rollout
-    journal: Journal
-
-    @property
-    def settings(self) -> JudgeSettings:
-        return settings_from(self.rollout)
 
 
 def play(example: Example) -> Case:

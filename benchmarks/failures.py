@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from benchmarks.gates import Gate
-from benchmarks.stage import LOOK_SECONDS, Stage, is_in, moment_of, seconds_between
+from benchmarks.stage import LOOK_SECONDS, Stage, is_in, moment_of, policy_of_echo, seconds_between
 from daemon.core.model import DECISION_HEADER, PROBE_HEADER, Phase
 from daemon.kube.objects import DEPLOYMENTS
 from daemon.sandbox.world import World, WorldOptions
@@ -30,22 +30,16 @@ class Loss:
     live: float
 
 
-def _policy(world: World) -> str:
-    return f"""
-apiVersion: crossfade.dev/v1
-kind: Policy
-rollouts:
-  echo:
-    namespace: echo
-    selector: {{app: echo}}
-    route: {{gloo: {{virtualService: gloo-system/echo, upstream: gloo-system/echo}}}}
-    gateway: {{url: "http://gateway-proxy.gloo-system:80", host: echo.example, path: /}}
-    metrics: {{pods: {{port: {world.pod_port}}}}}
+RELEASE = """\
     steps:
-      - {{weight: 5, hold: 5m}}
-      - {{weight: 100}}
-    analysis: {{interval: 1s}}
+      - {weight: 5, hold: 5m}
+      - {weight: 100}
+    analysis: {interval: 1s}
 """
+
+
+def _policy(world: World) -> str:
+    return policy_of_echo(world.pod_port, RELEASE)
 
 
 async def measure(runs: int) -> list[Gate]:

@@ -20,8 +20,9 @@ from analysis.checks import Look
 from analysis.samples import FAILED
 from analysis.settings import compared
 from benchmarks.detection.traffic import READ_SECONDS, Cell, Traffic
-from benchmarks.examples import EXAMPLES, PLAIN, Case, play
-from daemon.cli import evidence_case, explain_text
+from benchmarks.examples import EXAMPLES, PLAIN, play
+from daemon.cli import explain_text
+from daemon.cli.evidence_case import Case
 from daemon.report import sentences
 from daemon.report.figure import Figure, alone
 from daemon.report.panel_evidence import evidence_figure, odds
@@ -177,10 +178,9 @@ def _table(story: Story) -> str:
 
 
 def _explained(case: Case) -> str:
-    told = evidence_case.Case(case.key, case.record, case.rollout, case.journal)
     explained = tell(case)
     assert explained is not None
-    text = explain_text.text_of(told, explained.explained)
+    text = explain_text.text_of(case, explained.explained)
     return f"```text\n{text}\n```"
 
 

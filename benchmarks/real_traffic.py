@@ -28,12 +28,12 @@ from analysis.judge import begin, judge, on_step
 from analysis.samples import Block, Counts
 from analysis.settings import settings_from
 from analysis.verdict import Verdict
-from benchmarks.stage import Stage, is_in
+from benchmarks.stage import Stage, is_in, policy_of_echo
 from config.load import load_policy
 from config.schema import Rollout
 from daemon.core.model import Phase
 from daemon.kube.objects import DEPLOYMENTS
-from daemon.sandbox.world import WorldOptions
+from daemon.sandbox.world import World, WorldOptions
 
 BUILD = Path(__file__).resolve().parent.parent / "build"
 WIDTH = 120
@@ -48,6 +48,8 @@ LIVE_SECONDS = 0.2
 """Of a simulated way back: from the verdict to the gateway that serves it."""
 LONGEST_SECONDS = 120.0
 """Of a release; its holds are 36 s."""
+ANY_PORT = 8080
+"""Of a policy that is only judged by."""
 PODS = 2
 """Of each version, as the sandbox has them."""
 
@@ -66,35 +68,29 @@ class Ending:
     seconds: float
 
 
-def policy(port: int) -> str:
-    return f"""
-apiVersion: crossfade.dev/v1
-kind: Policy
-rollouts:
-  echo:
-    namespace: echo
-    selector: {{app: echo}}
-    route: {{gloo: {{virtualService: gloo-system/echo, upstream: gloo-system/echo}}}}
-    gateway: {{url: "http://gateway-proxy.gloo-system:80", host: echo.example, path: /}}
-    metrics: {{pods: {{port: {port}}}}}
+RELEASE = """\
     steps:
-      - {{weight: 10, hold: 30s}}
-      - {{weight: 25, hold: 3s}}
-      - {{weight: 50, hold: 3s}}
-      - {{weight: 100}}
+      - {weight: 10, hold: 30s}
+      - {weight: 25, hold: 3s}
+      - {weight: 50, hold: 3s}
+      - {weight: 100}
     bake: 1s
-    analysis: {{interval: 1s, minRequests: 5}}
-    after: {{drain: 0s, keepOld: 0s, then: delete}}
+    analysis: {interval: 1s, minRequests: 5}
+    after: {drain: 0s, keepOld: 0s, then: delete}
 """
 
 
 # ---------------------------------------------------------------- real requests
 
 
+def _policy(world: World) -> str:
+    return policy_of_echo(world.pod_port, RELEASE)
+
+
 async def measure(runs: int, told: Callable[[str], None]) -> dict[str, list[Ending]]:
     """Release so many versions of each kind, one after the other."""
     found: dict[str, list[Ending]] = {kind: [] for kind, _ in KINDS}
-    async with Stage(lambda world: policy(world.pod_port), WorldOptions(rps=USERS_RPS)) as stage:
+    async with Stage(_policy, WorldOptions(rps=USERS_RPS)) as stage:
         await stage.adopted()
         await stage.world.turn("v1", error_rate=f"{BASE}", error_paths="/work")
         version = 1
@@ -211,7 +207,9 @@ def save(kinds: Sequence[tuple[str, dict[str, list[Ending]]]], path: Path) -> No
 @click.option("--simulated", default=500, show_default=True, help="Simulated ones of each kind.")
 def main(*, runs: int, simulated: int) -> None:
     """Compare the judge on real requests with the judge on simulated ones."""
-    rollout = load_policy(policy(9102), filename="benchmark.yaml").rollouts["echo"]
+    rollout = load_policy(policy_of_echo(ANY_PORT, RELEASE), filename="benchmark.yaml").rollouts[
+        "echo"
+    ]
     drawn = {
         kind: [simulate(rollout, rate, seed) for seed in range(simulated)] for kind, rate in KINDS
     }

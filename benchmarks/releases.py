@@ -7,7 +7,7 @@ good, as they are outside of benchmarks: shorter ones would cost fewer requests 
 import asyncio
 
 from benchmarks.gates import Gate
-from benchmarks.stage import Stage, is_in, seconds_between
+from benchmarks.stage import Stage, is_in, policy_of_echo, seconds_between
 from daemon.core.model import Phase
 from daemon.kube.objects import DEPLOYMENTS
 from daemon.sandbox.world import World, WorldOptions
@@ -26,16 +26,7 @@ USERS_RPS = 200.0
 
 def policy(world: World) -> str:
     steps = "\n".join(f"      - {{weight: {weight}, hold: 2s}}" for weight in WEIGHTS)
-    return f"""
-apiVersion: crossfade.dev/v1
-kind: Policy
-rollouts:
-  echo:
-    namespace: echo
-    selector: {{app: echo}}
-    route: {{gloo: {{virtualService: gloo-system/echo, upstream: gloo-system/echo}}}}
-    gateway: {{url: "http://gateway-proxy.gloo-system:80", host: echo.example, path: /}}
-    metrics: {{pods: {{port: {world.pod_port}}}}}
+    rest = f"""\
     smoke: [GET / -> 200]
     steps:
 {steps}
@@ -44,6 +35,7 @@ rollouts:
     analysis: {{interval: 500ms, minRequests: 5}}
     after: {{drain: 0s, keepOld: 0s, then: delete}}
 """
+    return policy_of_echo(world.pod_port, rest)
 
 
 async def measure(runs: int) -> list[Gate]:

@@ -170,6 +170,21 @@ class Stage:
         )
 
 
+def policy_of_echo(pod_port: int, rest: str) -> str:
+    """Write the policy of echo, judged by the pods' own pages; `rest` is indented by four."""
+    return f"""
+apiVersion: crossfade.dev/v1
+kind: Policy
+rollouts:
+  echo:
+    namespace: echo
+    selector: {{app: echo}}
+    route: {{gloo: {{virtualService: gloo-system/echo, upstream: gloo-system/echo}}}}
+    gateway: {{url: "http://gateway-proxy.gloo-system:80", host: echo.example, path: /}}
+    metrics: {{pods: {{port: {pod_port}}}}}
+{rest}"""
+
+
 def record_of(route: Obj | None, key: TargetKey) -> Record | None:
     """Read a target's record off a route object."""
     annotations = (route or {}).get("metadata", {}).get("annotations") or {}

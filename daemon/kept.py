@@ -17,6 +17,7 @@ from analysis.journal import Journal, dump, load
 from analysis.judge import JudgeSettings, JudgeState, begin
 from analysis.memory import restore, save
 from analysis.samples import Counters, Reading
+from analysis.untrusted import MISSHAPEN
 from daemon.core.model import Phase, Work
 from daemon.said import Said, plain_of, said_in
 
@@ -184,7 +185,7 @@ def _last(data: Any) -> Last | None:
         }
         at = datetime.fromtimestamp(_number(data["at"]), UTC)
         return Last(Reading(0.0, pods), _number(data["weight"]), _whole(data["decision"]), at)
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, OSError):
+    except (*MISSHAPEN, OSError):
         # Whatever shape somebody wrote there, it is no reading of ours.
         return None
 

@@ -18,6 +18,7 @@ from analysis.journal import Entry, Unread, append, unread
 from analysis.judge import JudgeSettings, judge, judge_unread, on_step
 from analysis.judge import settings_from as judge_settings
 from analysis.providers.base import PodAddress, Provider, Scope
+from analysis.ramp import EVERYBODY
 from analysis.samples import Block, Number, NumberKind, Reading, close_block
 from analysis.verdict import Ground, Judgement, Verdict
 from config.schema import Rollout
@@ -27,8 +28,6 @@ from daemon.kube.objects import label
 from daemon.memory import Memory
 from daemon.said import Said
 from daemon.tools import Tools
-
-EVERYBODY = 100.0
 
 
 class Reader:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from analysis.untrusted import MISSHAPEN
 from analysis.verdict import Ground, Verdict
 
 LONGEST_SENTENCE = 1000
@@ -53,6 +54,6 @@ def said_in(counts: Mapping[str, Any]) -> Said | None:
             Ground(data["ground"]),
             str(data["message"])[:LONGEST_SENTENCE],
         )
-    except (ValueError, TypeError, KeyError, OverflowError, OSError):
+    except (*MISSHAPEN, OSError):
         # Whatever shape somebody wrote there, it is no judgement of ours.
         return None

@@ -22,10 +22,10 @@ from config.schema import Rollout
 from daemon.cli.evidence_case import API_VERSION
 from daemon.cli.text import ago, aligned, countdown, plain
 from daemon.core.model import TargetKey
+from daemon.core.weights import FULL
 
 KIND: Final = "RolloutPlanList"
 NOT_LOOKED_AT: Final = "not looked at"
-FULL: Final = 100
 
 
 @dataclass(frozen=True, slots=True)

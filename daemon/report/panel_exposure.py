@@ -4,7 +4,7 @@ from math import inf
 from typing import Final
 
 from analysis import wording
-from analysis.ramp import BUDGET
+from analysis.ramp import BUDGET, EVERYBODY
 from daemon.report.figure import (
     MOST_POINTS,
     MOST_ROWS,
@@ -15,7 +15,7 @@ from daemon.report.figure import (
 )
 from daemon.report.panel_evidence import weight_steps
 from daemon.report.plot import Frame, clock, nice_ticks
-from daemon.report.story import EVERYBODY, Seen, Story
+from daemon.report.story import Seen, Story
 
 LEAST_EXCESS: Final = 0.0005
 EXCESSES: Final = (0.001, 0.01, 0.1, 1.0)

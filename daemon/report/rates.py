@@ -71,7 +71,7 @@ def follow_rates(story: Story, key: float) -> Rates:
         canary = canary.take(arms.canary_bad, arms.canary, phi)
         stable = stable.take(arms.stable_bad, arms.stable, phi)
         seen = seen.take(block, key)
-        sums = _sum(sums, arms)
+        sums += arms
         if both := arms.canary + arms.stable:
             # Mantel and Haenszel (1959): strata are looks, so a base that moves cancels out.
             above += arms.canary_bad * arms.stable / both
@@ -79,12 +79,3 @@ def follow_rates(story: Story, key: float) -> Rates:
         ratio = above / below if below else None
         points.append(RatePoint(at, sums, stable.ends, canary.ends, ratio, seen.band))
     return Rates(key, tuple(points))
-
-
-def _sum(one: Arms, other: Arms) -> Arms:
-    return Arms(
-        one.canary_bad + other.canary_bad,
-        one.canary + other.canary,
-        one.stable_bad + other.stable_bad,
-        one.stable + other.stable,
-    )

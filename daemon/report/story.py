@@ -10,25 +10,23 @@ Invariant: a verdict on the page is one that the judge gives to these very count
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from math import inf, log
+from math import inf
 from typing import Final, Protocol
 
-from analysis.bands import arms_of
 from analysis.checks import Look, Weighed
-from analysis.compare import Arms
+from analysis.compare import Arms, failed_in
 from analysis.eprocess import log_sum
 from analysis.explanation import Explanation, Raise, explain
 from analysis.journal import Entry, Journal, replay
-from analysis.judge import JudgeState
-from analysis.ramp import Exposure, acceptable_excess
-from analysis.samples import FAILED, Block
+from analysis.judge import JudgeState, shares_of
+from analysis.ramp import EVERYBODY, Exposure, acceptable_excess
+from analysis.samples import Block
 from analysis.settings import JudgeSettings
-from analysis.verdict import Ground, Judgement, Verdict
+from analysis.verdict import Judgement, Verdict
 from config.schema import Rollout
 from daemon.core.model import Phase, Record, TargetKey
 
 NONE: Final = Arms(0, 0, 0, 0)
-EVERYBODY: Final = 100.0
 
 
 class Case(Protocol):
@@ -209,7 +207,7 @@ def _looks(case: Case) -> Iterator[Seen]:
             said = _weighed(case.settings, state, Look(block, entry.numbers, entry.ahead))
             evidence, total = _evidence(case.settings, said)
             exposure = _exposure(case.settings, said)
-            sums = _sum(sums, (arms_of(block, FAILED) if block else None) or NONE)
+            sums += failed_in(block) if block else NONE
         at = max(entry.at - begun, 0.0)
         yield Seen(at, entry, judgement, evidence, total, sums, exposure, read)
 
@@ -220,18 +218,9 @@ def _weighed(settings: JudgeSettings, state: JudgeState, look: Look) -> tuple[We
 
 
 def _evidence(settings: JudgeSettings, said: Sequence[Weighed]) -> tuple[dict[str, float], float]:
-    """Return log(share * E) of each deciding check, and the log of their sum, as the judge does."""
-    pairs = [
-        (check, weighed)
-        for check, weighed in zip(settings.checks, said, strict=True)
-        if check.decides and check.keeps_evidence
-    ]
-    whole = sum(check.stake for check, _ in pairs)
-    shares = {
-        check.name: (weighed.against or 0.0) + log(check.stake / whole)
-        for check, weighed in pairs
-        if weighed.ground is not Ground.SHARED_INCIDENT
-    }
+    """Return log(share * E) of each deciding check by its name, and the log of their sum."""
+    by_place = shares_of(settings, said)
+    shares = {settings.checks[place].name: log_e for place, log_e in by_place.items()}
     return shares, log_sum(list(shares.values())) if shares else 0.0
 
 
@@ -243,15 +232,6 @@ def _exposure(settings: JudgeSettings, said: Sequence[Weighed]) -> Exposure | No
         if check.decides and weighed.exposure is not None
     ]
     return max(seen, key=lambda it: it.excess, default=None)
-
-
-def _sum(one: Arms, other: Arms) -> Arms:
-    return Arms(
-        one.canary_bad + other.canary_bad,
-        one.canary + other.canary,
-        one.stable_bad + other.stable_bad,
-        one.stable + other.stable,
-    )
 
 
 # ---------------------------------------------------------------- what came of it

@@ -99,12 +99,18 @@ async def test_9_a_smoke_test_that_meets_it_is_held_and_run_again(begin):
     assert not scene.events(Reason.SMOKE_FAILED)
 
 
-async def test_9_a_raise_behind_it_is_taken_back_and_paused_and_no_version_is_blamed(begin):
+async def at_its_first_step(begin):
+    """Begin, and wait until the canary is held at 25 %."""
     scene = await begin(policy=LONG | {"confirmTimeout": "2s"})
     await scene.adopted()
     await scene.deploy("v2")
     await scene.reaches(Phase.SHIFTING, weight=25)
     await scene.decides(Reason.HOLDING)
+    return scene
+
+
+async def test_9_a_raise_behind_it_is_taken_back_and_paused_and_no_version_is_blamed(begin):
+    scene = await at_its_first_step(begin)
 
     async with closed(scene):
         await scene.request("promote")
@@ -133,11 +139,7 @@ async def test_9_a_step_behind_it_brings_no_verdict_and_is_held(begin):
 
 
 async def test_9_a_rollback_behind_it_is_written_and_told_as_not_live(begin):
-    scene = await begin(policy=LONG | {"confirmTimeout": "2s"})
-    await scene.adopted()
-    await scene.deploy("v2")
-    await scene.reaches(Phase.SHIFTING, weight=25)
-    await scene.decides(Reason.HOLDING)
+    scene = await at_its_first_step(begin)
 
     async with closed(scene):
         await scene.request("abort")
